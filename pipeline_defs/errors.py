@@ -1,0 +1,63 @@
+"""Errors a user reads: what was wrong, where, and what to do next.
+
+Every error the package raises on purpose derives from `PipelineError`. Put a new class here only
+when a caller must tell it apart; otherwise raise the nearest one with a precise message.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    what : str
+        What was wrong, with the offending value and what was expected.
+    where : str, optional
+        File, member, line, column, symbol or partition.
+    next_step : str, optional
+        What the user can do about it.
+
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, next_step: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+        parts = [what if where is None else f"{where}: {what}"]
+        if next_step is not None:
+            parts.append(f"Next: {next_step}")
+        super().__init__("\n".join(parts))
+
+
+class ConfigurationError(PipelineError):
+    """A setting, argument or environment variable is missing or wrong."""
+
+
+class TickerError(PipelineError):
+    """A ticker does not follow its declared grammar, or reads two ways."""
+
+
+class MarketRuleError(PipelineError):
+    """No session, expiry or contract rule covers what was asked."""
+
+
+class SourceError(PipelineError):
+    """A source delivered nothing usable: unknown layout, damaged archive, empty input."""
+
+
+class SchemaDriftError(SourceError):
+    """Columns differ from every layout known for the source."""
+
+
+class DamageError(SourceError):
+    """So much of a partition was damaged that nothing of it was stored."""
+
+
+class WarehouseError(PipelineError):
+    """The database refused, or its state does not match the migrations."""
+
+
+class ExportError(PipelineError):
+    """An export could not be built, or the engine did not confirm it; nothing was published."""

@@ -1,0 +1,108 @@
+"""How the rest of the room reaches the database: one value that opens connections.
+
+No SQL of the product belongs here, only what every connection needs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline_defs.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from pipeline_defs.settings import Settings
+
+SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c client_connection_check_interval=2s"
+"""UTC everywhere; no JIT, which costs seconds on many small chunks; a killed client's statement ends by itself."""
+
+_PASSWORD = re.compile(r"(?<=://)([^:/@]+):[^@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A database that holds the product's tables.
+
+    Parameters
+    ----------
+    url : str
+        ``postgresql://…``; kept out of the repr, since it may carry a password.
+
+    """
+
+    url: str = field(repr=False)
+
+    @property
+    def public_url(self) -> str:
+        """The URL with its password masked."""
+        return _PASSWORD.sub(r"\1:***@", self.url)
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
+        """Open a connection.
+
+        Parameters
+        ----------
+        autocommit : bool, default False
+            Needed to call `refresh_bars`, which owns its transactions.
+
+        Returns
+        -------
+        psycopg.Connection
+            To be used as a context manager.
+
+        Raises
+        ------
+        WarehouseError
+            If the server does not answer or refuses the login.
+
+        """
+        import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
+
+        try:
+            return psycopg.connect(self.url, autocommit=autocommit, options=SESSION_OPTIONS, connect_timeout=10)
+        except psycopg.OperationalError as error:
+            message = _PASSWORD.sub(r"\1:***@", str(error)).strip()
+            raise WarehouseError(
+                f"the database did not accept a connection: {message}",
+                where=self.public_url,
+                next_step="check PIPELINE_DATABASE_URL, or unset it to use the embedded server",
+            ) from None
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Give a warehouse that is running and migrated.
+
+    Starts the embedded server when no URL is configured, and applies outstanding migrations.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where state lives.
+
+    Returns
+    -------
+    Warehouse
+
+    Raises
+    ------
+    WarehouseError
+        If the server cannot be reached or the migrations do not match the database.
+
+    """
+    from pipeline_defs.warehouse.migrations import upgrade  # noqa: PLC0415 -- migrations import this module
+
+    warehouse = Warehouse(database_url(settings))
+    upgrade(warehouse)
+    return warehouse
+
+
+def database_url(settings: Settings) -> str:
+    """Give the URL of the configured server, or of the embedded one after starting it."""
+    if settings.database_url is not None:
+        return settings.database_url
+    from pipeline_defs.warehouse.embedded import ensure_running  # noqa: PLC0415 -- only without a server of one's own
+
+    return ensure_running(settings.postgres_dir)

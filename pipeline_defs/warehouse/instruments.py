@@ -1,0 +1,167 @@
+"""From a batch's contracts to stable instrument ids, in one set-based statement.
+
+Unseen instruments are inserted with open-ended terms; what a contract *is* may only be changed by the contract master.
+Continuous futures are resolved to the contract they meant on the trade date, as a mapping beside the prices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline_defs.schema.batches import CONTRACT_SCHEMA
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import psycopg
+
+_LOCK: Final = "instruments"
+
+_INCOMING: Final = """
+CREATE TEMP TABLE incoming_contracts (
+    contract_key integer, kind text, symbol text, underlying text, expiry date, strike numeric, option_type text,
+    rank smallint, series text, isin text, lot_size bigint, tick_size numeric, venue text, currency text
+) ON COMMIT DROP
+"""
+
+# Nulls are part of an identity (a share has no strike); sentinels let the planner hash the join.
+_IDENTITY: Final = (
+    "({0}.underlying, coalesce({0}.expiry, 'infinity'), coalesce({0}.strike, -1), coalesce({0}.option_type, ''),"
+    " {0}.kind, {0}.venue, coalesce({0}.rank, -1), coalesce({0}.series, ''))"
+)
+_MATCH: Final = (
+    f"{_IDENTITY.format('t')} = {_IDENTITY.format('i')} AND t.valid_from <= %(trade_date)s"
+    " AND t.valid_to > %(trade_date)s AND t.underlying = ANY (%(underlyings)s)"
+)
+
+_FIND: Final = f"""
+SELECT i.contract_key, t.instrument_id
+FROM incoming_contracts AS i LEFT JOIN instrument_terms AS t ON {_MATCH}
+"""
+
+_INSERT_UNSEEN: Final = f"""
+WITH unseen AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('instruments', 'instrument_id'))::integer AS instrument_id, i.*
+    FROM (SELECT DISTINCT ON {_IDENTITY.format("i")} i.* FROM incoming_contracts AS i
+          WHERE NOT EXISTS (SELECT FROM instrument_terms AS t WHERE {_MATCH})
+          ORDER BY {_IDENTITY.format("i")[1:-1]}, i.contract_key) AS i
+), inserted AS (
+    INSERT INTO instruments (instrument_id, kind, venue) OVERRIDING SYSTEM VALUE
+    SELECT instrument_id, kind, venue FROM unseen
+)
+INSERT INTO instrument_terms (instrument_id, kind, venue, symbol, underlying, expiry, strike, option_type, rank, series,
+                              isin, lot_size, tick_size, currency)
+SELECT instrument_id, kind, venue, symbol, underlying, expiry, strike, option_type, rank, series, isin, lot_size,
+       tick_size, currency
+FROM unseen
+"""
+
+_FILL_UNKNOWN_TERMS: Final = f"""
+UPDATE instrument_terms AS t
+SET isin = coalesce(t.isin, i.isin), lot_size = coalesce(t.lot_size, i.lot_size),
+    tick_size = coalesce(t.tick_size, i.tick_size)
+FROM incoming_contracts AS i
+WHERE {_MATCH} AND (t.isin IS NULL AND i.isin IS NOT NULL OR t.lot_size IS NULL AND i.lot_size IS NOT NULL
+                    OR t.tick_size IS NULL AND i.tick_size IS NOT NULL)
+"""
+
+
+def resolve_instruments(
+    connection: psycopg.Connection, contracts: pl.DataFrame, *, source: str, trade_date: dt.date
+) -> pl.Series:
+    """Give the instrument id of each contract, inserting those never seen.
+
+    Runs in a transaction of its own, before the load's: dimension rows written in the transaction that also creates a
+    chunk can deadlock on TimescaleDB, and an instrument without observations does no harm.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Outside a transaction.
+    contracts : polars.DataFrame
+        `CONTRACT_SCHEMA`, `contract_key` being 0..n-1.
+    source : str
+        Adapter name, for the aliases.
+    trade_date : datetime.date
+        The terms valid on this date are meant.
+
+    Returns
+    -------
+    polars.Series
+        Int32 instrument ids; position k belongs to contract key k.
+
+    """
+    if contracts.is_empty():
+        return pl.Series("instrument_id", [], pl.Int32())
+    wanted = _with_rolled_contracts(contracts)
+    parameters = {"trade_date": trade_date, "underlyings": wanted["underlying"].unique().to_list()}
+    with connection.transaction():
+        connection.execute(_INCOMING)
+        with connection.cursor().copy("COPY incoming_contracts FROM STDIN (FORMAT csv)") as copy:
+            copy.write(wanted.select(list(CONTRACT_SCHEMA)).write_csv(include_header=False).encode())
+        found = _find(connection, parameters)
+        if found["instrument_id"].null_count():
+            # Only writers of new instruments queue; a batch of known contracts takes no lock at all.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LOCK])
+            connection.execute(_INSERT_UNSEEN, parameters)
+            found = _find(connection, parameters)
+        connection.execute(_FILL_UNKNOWN_TERMS, parameters)
+        ids = found.sort("contract_key")["instrument_id"]
+        _record_aliases(connection, contracts, ids, source)
+        _record_continuous(connection, wanted, ids, trade_date)
+    return ids.head(contracts.height)
+
+
+def _with_rolled_contracts(contracts: pl.DataFrame) -> pl.DataFrame:
+    """Append the future that each continuous contract meant; the alias itself has no expiry."""
+    rolled = contracts.filter(pl.col("kind") == "CONT", pl.col("expiry").is_not_null())
+    futures = rolled.with_columns(
+        contract_key=pl.int_range(pl.len(), dtype=pl.UInt32()) + contracts.height,
+        kind=pl.lit("FUT"),
+        symbol=pl.col("underlying") + pl.col("expiry").dt.strftime("%d%b%y").str.to_uppercase() + "FUT",
+        rank=pl.lit(None, pl.Int16()),
+    )
+    continuous = pl.col("kind") == "CONT"
+    return pl.concat(
+        [
+            contracts.with_columns(
+                expiry=pl.when(~continuous).then("expiry"),
+                rolled_key=pl.when(continuous & pl.col("expiry").is_not_null()).then(
+                    (continuous & pl.col("expiry").is_not_null()).cum_sum().cast(pl.Int64) - 1 + contracts.height
+                ),
+            ),
+            futures.with_columns(rolled_key=pl.lit(None, pl.Int64())),
+        ]
+    ).with_columns(pl.col("rolled_key").cast(pl.Int64))
+
+
+def _find(connection: psycopg.Connection, parameters: dict[str, object]) -> pl.DataFrame:
+    rows = connection.execute(_FIND, parameters).fetchall()
+    return pl.DataFrame(rows, schema={"contract_key": pl.Int64(), "instrument_id": pl.Int32()}, orient="row")
+
+
+def _record_aliases(connection: psycopg.Connection, contracts: pl.DataFrame, ids: pl.Series, source: str) -> None:
+    connection.execute(
+        "INSERT INTO instrument_aliases (source, symbol, instrument_id)"
+        " SELECT %s, symbol, instrument_id FROM unnest(%s::text[], %s::integer[]) AS a (symbol, instrument_id)"
+        " ON CONFLICT DO NOTHING",
+        [source, contracts["symbol"].to_list(), ids.head(contracts.height).to_list()],
+    )
+
+
+def _record_continuous(
+    connection: psycopg.Connection, wanted: pl.DataFrame, ids: pl.Series, trade_date: dt.date
+) -> None:
+    rolled = wanted.filter(pl.col("rolled_key").is_not_null())
+    if rolled.is_empty():
+        return
+    connection.execute(
+        "INSERT INTO continuous_contracts AS c (instrument_id, trade_date, contract_id)"
+        " SELECT a.instrument_id, %s, a.contract_id"
+        " FROM unnest(%s::integer[], %s::integer[]) AS a (instrument_id, contract_id)"
+        " ON CONFLICT (instrument_id, trade_date) DO UPDATE SET contract_id = excluded.contract_id"
+        " WHERE c.contract_id <> excluded.contract_id",
+        [trade_date, ids.gather(rolled["contract_key"]).to_list(), ids.gather(rolled["rolled_key"]).to_list()],
+    )

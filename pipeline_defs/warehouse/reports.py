@@ -1,0 +1,67 @@
+"""What an import tells its caller about one partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """Outcome of importing one batch.
+
+    `read == stored + unchanged + corrected + sum(quarantined lines)` unless the load was rejected.
+
+    Parameters
+    ----------
+    load_id : int
+        Row of `loads`.
+    dataset : str
+        Table written.
+    trade_date : datetime.date
+        Partition.
+    bar_seconds : int
+        Resolution, 0 for ticks.
+    status : str
+        ``complete``, ``empty`` (confirmed, see `message`) or ``rejected`` (nothing stored, see `message`).
+    read, stored, unchanged, corrected, retired : int
+        Data lines seen; new, identical, changed and vanished rows.
+    quarantined : dict of str to int
+        Refused lines (and files) by reason.
+    message : str
+        Why the partition is empty or rejected.
+
+    """
+
+    load_id: int
+    dataset: str
+    trade_date: dt.date
+    bar_seconds: int
+    status: str
+    read: int
+    stored: int
+    unchanged: int
+    corrected: int
+    retired: int
+    quarantined: dict[str, int]
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the stable shape that `pipeline import --json` prints."""
+        return {
+            "load_id": self.load_id,
+            "dataset": self.dataset,
+            "partition": self.trade_date.isoformat(),
+            "bar_seconds": self.bar_seconds,
+            "status": self.status,
+            "read": self.read,
+            "stored": self.stored,
+            "unchanged": self.unchanged,
+            "corrected": self.corrected,
+            "retired": self.retired,
+            "quarantined": dict(sorted(self.quarantined.items())),
+            "message": self.message,
+        }
