@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.schema.batches import CONTRACT_SCHEMA
+from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -99,8 +100,7 @@ def resolve_instruments(
     parameters = {"trade_date": trade_date, "underlyings": wanted["underlying"].unique().to_list()}
     with connection.transaction():
         connection.execute(_INCOMING)
-        with connection.cursor().copy("COPY incoming_contracts FROM STDIN (FORMAT csv)") as copy:
-            copy.write(wanted.select(list(CONTRACT_SCHEMA)).write_csv(include_header=False).encode())
+        copy_in(connection, "incoming_contracts", wanted.select(list(CONTRACT_SCHEMA)))
         found = _find(connection, parameters)
         if found["instrument_id"].null_count():
             # Only writers of new instruments queue; a batch of known contracts takes no lock at all.

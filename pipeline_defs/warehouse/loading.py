@@ -261,14 +261,15 @@ def _record_delivery(connection: psycopg.Connection, batch: ImportBatch, load_id
 def _store(
     connection: psycopg.Connection, partition: Partition, batch: ImportBatch, ids: pl.Series, load_id: int
 ) -> MergeCounts:
-    observations = batch.observations
-    rows = observations.with_columns(
-        ids.gather(observations["contract_key"]).alias("instrument_id"),
+    given = [column.name for column in batch.observations if column.null_count() < column.len()]
+    rows = batch.observations.select(given).with_columns(
+        ids.gather(batch.observations["contract_key"]).alias("instrument_id"),
         pl.lit(partition.bar_seconds, pl.Int32()).alias("bar_seconds"),
         pl.lit(partition.source).alias("source"),
         pl.lit(load_id, pl.Int64()).alias("load_id"),
     )
-    rows = rows.select(column.name for column in OBSERVATION_COLUMNS).sort("timestamp", "instrument_id", "sequence")
+    rows = rows.select(name for name in (column.name for column in OBSERVATION_COLUMNS) if name in rows.columns)
+    rows = rows.sort("timestamp", "instrument_id", "sequence")
     if is_empty(connection, partition):
         copy_in(connection, partition.table, rows)
         return MergeCounts(rows.height, 0, 0, 0)

@@ -1,0 +1,53 @@
+# `make` alone lists the targets. Each makes the environment (.venv) first if it is missing or out of date.
+# Variables: PYTHON=/path/to/python (3.12 or 3.13), PIPELINE_HOME=/folder/of/the/state, UPGRADE=1 (make lock).
+
+PY := .venv/bin/python
+SOURCES := pipeline_defs pipeline_tests benchmarks tools
+EXISTING = $(wildcard $(SOURCES))
+
+.DEFAULT_GOAL := help
+.PHONY: help environment environment-dev demo ui test check format bench stop clean lock hooks
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+environment: ## .venv with all that runs the product
+	@sh tools/environment.sh runtime
+
+environment-dev: ## the same and the tools of development
+	@sh tools/environment.sh dev
+
+demo: environment ## sample data in, verified catalogs out, a strategy in both engines, a summary
+	@$(PY) -m pipeline_defs.demo
+
+ui: environment ## the Dagster UI on the same state
+	@.venv/bin/pipeline ui
+
+test: environment-dev ## all tests; fails below 90 % coverage
+	@$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: environment-dev ## lint, format and types
+	@$(PY) -m ruff check $(EXISTING)
+	@$(PY) -m ruff format --check $(EXISTING)
+	@$(PY) -m mypy $(EXISTING)
+
+format: environment-dev ## put the code into the project's format
+	@$(PY) -m ruff check --fix $(EXISTING)
+	@$(PY) -m ruff format $(EXISTING)
+
+bench: environment-dev ## the benchmarks, against their baselines
+	@$(PY) -m benchmarks
+
+stop: ## stop the embedded database
+	@if [ -x $(PY) ]; then $(PY) -c 'from pipeline_defs.settings import load_settings; \
+	from pipeline_defs.warehouse.embedded import stop; stop(load_settings().postgres_dir)'; fi
+
+clean: stop ## remove the environment and all caches; the state in PIPELINE_HOME stays
+	@rm -rf .venv .venv-tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info
+	@find $(EXISTING) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## pin the requirements anew (UPGRADE=1: newest versions)
+	@sh tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+hooks: ## have every commit checked first
+	@git config core.hooksPath tools/hooks && echo "Commits of this clone now run tools/hooks/pre-commit."

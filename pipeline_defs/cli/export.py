@@ -1,0 +1,52 @@
+"""``pipeline export``: from the warehouse to a catalog that an engine has confirmed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_defs.cli.options import DATE
+from pipeline_defs.settings import load_settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+@click.command()
+@click.option("--format", "format_name", required=True, help="nautilus or backtrader.")
+@click.option("--underlying", required=True, help="E.g. NIFTY.")
+@click.option("--start-date", type=DATE, required=True, help="First trade date, inclusive.")
+@click.option("--end-date", type=DATE, required=True, help="Last trade date, inclusive.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Directory to publish.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def export(
+    format_name: str,
+    underlying: str,
+    start_date: dt.date,
+    end_date: dt.date,
+    output: Path,
+    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+) -> None:
+    """Build a catalog, let the engine verify it, publish it.
+
+    Nothing is published when the engine does not confirm every instrument.
+    """
+    from pipeline_defs.publishing import export_underlying  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    published = export_underlying(
+        open_warehouse(load_settings()),
+        format_name,
+        underlying,
+        start_date,
+        end_date,
+        output=output.expanduser().absolute(),
+    )
+    if as_json:
+        click.echo(json.dumps(published.to_json()))
+    else:
+        counts = ", ".join(f"{count} {name}" for name, count in published.counts.items())
+        click.echo(f"{published.path}: {counts}; confirmed by {published.verification.engine}")

@@ -1,0 +1,93 @@
+"""``pipeline import`` and ``pipeline quarantine``: rows in, and the rows that were refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_defs.cli.options import DATE
+from pipeline_defs.errors import DamageError, PipelineError
+from pipeline_defs.settings import load_settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from pipeline_defs.warehouse.reports import LoadReport
+
+
+@click.command("import")
+@click.option("--source", "source_name", required=True, help="Adapter, e.g. nse-csv.")
+@click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
+@click.option("--underlying", help="Only this underlying.")
+@click.option("--start-date", type=DATE, help="First trade date, inclusive.")
+@click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def import_data(
+    source_name: str,
+    path: Path | None,
+    underlying: str | None,
+    start_date: dt.date | None,
+    end_date: dt.date | None,
+    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+) -> None:
+    """Import files or an API's data into the warehouse.
+
+    Exit code 0 only if every partition was stored (or is confirmed empty).
+    """
+    from pipeline_defs.schema.batches import ImportRequest  # noqa: PLC0415 -- polars takes a moment to load
+    from pipeline_defs.sources.registry import get_source  # noqa: PLC0415
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+    from pipeline_defs.warehouse.loading import import_source  # noqa: PLC0415
+
+    reports: list[LoadReport] = []
+    try:
+        source = get_source(source_name)
+        request = ImportRequest(start_date=start_date, end_date=end_date, underlying=underlying, path=path)
+        for report in import_source(open_warehouse(load_settings()), source, request):
+            reports.append(report)
+            if not as_json:
+                click.echo(_line(report))
+        _refuse_damage(reports)
+    except PipelineError as error:
+        if as_json:
+            click.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
+        raise
+    if as_json:
+        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
+
+
+def _refuse_damage(reports: list[LoadReport]) -> None:
+    rejected = [report for report in reports if report.status == "rejected"]
+    if rejected:
+        first = rejected[0]
+        raise DamageError(
+            f"{len(rejected)} of {len(reports)} partitions stored nothing; {first.dataset} {first.trade_date}:"
+            f" {first.message}",
+            next_step=f"see the refused lines with 'pipeline quarantine --load {first.load_id}'",
+        )
+
+
+def _line(report: LoadReport) -> str:
+    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(report.quarantined.items())) or "none refused"
+    resolution = {0: "ticks", 60: "minute", 86_400: "daily"}.get(report.bar_seconds, f"{report.bar_seconds} s")
+    return (
+        f"load {report.load_id}: {report.dataset} {report.trade_date} {resolution}: {report.status};"
+        f" read {report.read}, stored {report.stored}, unchanged {report.unchanged}, corrected {report.corrected},"
+        f" retired {report.retired}; {refused}"
+    )
+
+
+@click.command()
+@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def quarantine(load_id: int, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """List the lines of a load that were refused, with file, line and reason."""
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.listing import list_quarantine  # noqa: PLC0415
+
+    for line in list_quarantine(open_warehouse(load_settings()), load_id):
+        place = line.file if line.member is None else f"{line.file}!{line.member}"
+        click.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")

@@ -1,0 +1,27 @@
+"""``pipeline ui``: the Dagster UI and daemon over this PIPELINE_HOME."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline_defs.settings import PROJECT_ROOT, load_settings
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+def ui(host: str, port: int) -> None:
+    """Open the Dagster UI on the same state as the command line."""
+    from pipeline_defs.orchestration.instance import prepare_dagster_home  # noqa: PLC0415 -- keeps --help quick
+
+    environment = {**os.environ, "DAGSTER_HOME": str(prepare_dagster_home(load_settings()))}
+    dagster = Path(sys.executable).with_name("dagster")
+    workspace = PROJECT_ROOT / "workspace.yaml"
+    click.echo(f"Dagster UI on http://{host}:{port} (Ctrl-C ends it)", err=True)
+    os.execve(  # noqa: S606 -- the UI replaces this process, so that signals reach it
+        dagster, [str(dagster), "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)], environment
+    )

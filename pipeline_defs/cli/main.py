@@ -1,0 +1,48 @@
+"""Entry point of the ``pipeline`` command: the list of commands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import pipeline_defs
+from pipeline_defs.cli.database import database, doctor
+from pipeline_defs.cli.export import export
+from pipeline_defs.cli.imports import import_data, quarantine
+from pipeline_defs.cli.interface import ui
+from pipeline_defs.cli.tickers import tickers
+from pipeline_defs.errors import PipelineError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pipeline_defs.__version__, prog_name="pipeline")
+def commands() -> None:
+    """Market data in, one warehouse, engine-verified catalogs out.
+
+    State lives under PIPELINE_HOME (default: .pipeline in the clone). PIPELINE_DATABASE_URL points to a
+    PostgreSQL or TimescaleDB server in place of the embedded one.
+    """
+
+
+for command in (tickers, import_data, quarantine, export, database, doctor, ui):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose become one message and exit code 1."""
+    try:
+        sys.exit(commands(standalone_mode=False))
+    except PipelineError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

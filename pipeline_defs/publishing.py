@@ -1,0 +1,65 @@
+"""From the warehouse to a published catalog: the one place where reads and exports meet.
+
+The command line and the Dagster assets both call `export_underlying`; the rooms it joins do not know each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_defs.exports.run import PublishedExport, export_slice
+from pipeline_defs.warehouse.catalogs import record_catalog
+from pipeline_defs.warehouse.slices import read_market_slice
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from pipeline_defs.warehouse.connection import Warehouse
+
+
+def export_underlying(
+    warehouse: Warehouse,
+    format_name: str,
+    underlying: str,
+    start_date: dt.date,
+    end_date: dt.date,
+    *,
+    output: Path,
+) -> PublishedExport:
+    """Export an underlying's minute bars, verified by the engine, and record the catalog.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Running and migrated.
+    format_name : str
+        As in ``pipeline export --format``.
+    underlying : str
+        E.g. ``NIFTY``.
+    start_date, end_date : datetime.date
+        Trade dates, inclusive.
+    output : Path
+        Directory to publish; replaced atomically if it is one of our exports.
+
+    Returns
+    -------
+    PublishedExport
+
+    Raises
+    ------
+    ExportError
+        If there is nothing to export or the engine did not confirm the export; nothing is published then.
+
+    """
+    market = read_market_slice(warehouse, underlying, start_date, end_date)
+    published = export_slice(format_name, market, output)
+    record_catalog(
+        warehouse,
+        market,
+        format_name=format_name,
+        path=published.path,
+        catalog_hash=published.catalog_hash,
+        verification=published.verification,
+    )
+    return published

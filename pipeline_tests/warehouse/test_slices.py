@@ -1,0 +1,143 @@
+"""What an exporter is given: every bar once, under the right contract, with the terms it needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from pipeline_defs.errors import ExportError
+from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA
+from pipeline_defs.warehouse import slices
+from pipeline_defs.warehouse.reports import LoadReport
+from pipeline_defs.warehouse.slices import read_market_slice
+from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option
+
+if TYPE_CHECKING:
+    from pipeline_defs.warehouse.connection import Warehouse
+
+type Load = Callable[..., LoadReport]
+
+A, B = "NIFTY31JAN1910000CE", "NIFTY31JAN1910050CE"
+INDEX: dict[str, Any] = {
+    "kind": "SPOT",
+    "symbol": "NIFTY 50.NSE_IDX",
+    "underlying": "NIFTY",
+    "venue": "NSE",
+    "currency": "INR",
+}
+FRONT: dict[str, Any] = {
+    "kind": "CONT",
+    "symbol": "NIFTY-I.NFO",
+    "underlying": "NIFTY",
+    "expiry": dt.date(2019, 1, 31),
+    "rank": 1,
+    "venue": "NSE",
+    "currency": "INR",
+}
+FUTURE: dict[str, Any] = {**FRONT, "kind": "FUT", "symbol": "NIFTY31JAN19FUT", "rank": None}
+
+
+def bars(warehouse: Warehouse, **kwargs: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, **kwargs)
+    return market.instruments, pl.concat(list(market.read_bars()))
+
+
+def test_a_slice_holds_index_future_and_options_with_exact_prices(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "271.65"), (A, 2, "0.05")])))
+    load(make_batch(Delivery([("S", 1, "10881.7")], contracts={"S": INDEX}), table="spot_prices"))
+    load(make_batch(Delivery([("F", 1, "10900.1")], contracts={"F": FRONT}), table="futures_ticks"))
+
+    instruments, rows = bars(warehouse)
+
+    assert instruments.schema == pl.Schema(INSTRUMENT_SCHEMA)
+    assert rows.schema == pl.Schema(BAR_SCHEMA)
+    assert instruments.select("kind", "expiry", "row_count").rows() == [
+        ("FUT", dt.date(2019, 1, 31), 1),
+        ("OPT", dt.date(2019, 1, 31), 2),
+        ("SPOT", None, 1),
+    ]
+    assert sorted(rows["close"].to_list()) == [
+        Decimal("0.05"),
+        Decimal("271.65"),
+        Decimal("10881.7"),
+        Decimal("10900.1"),
+    ]
+    assert rows["timestamp"].min() == SESSION_OPEN + dt.timedelta(minutes=1)
+    assert set(rows["instrument_id"]) == set(instruments["instrument_id"])
+
+
+def test_the_expiry_close_is_the_close_of_the_last_session_before_or_on_the_expiry(
+    warehouse: Warehouse, load: Load
+) -> None:
+    republic_day = dt.date(2019, 1, 26)  # a Saturday and a holiday
+    load(make_batch(Delivery([("X", 1, "5")], contracts={"X": option("X", expiry=republic_day)})))
+
+    instruments, _ = bars(warehouse)
+
+    assert instruments["expiry_close"].to_list() == [dt.datetime(2019, 1, 25, 10, 0, tzinfo=dt.UTC)]
+
+
+def test_the_contract_itself_is_preferred_to_its_rolling_alias(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([("F", 1, "1.5"), ("F", 2, "1.6")], contracts={"F": FRONT}), table="futures_ticks"))
+    load(make_batch(Delivery([("X", 1, "9.5")], file="contracts.csv", contracts={"X": FUTURE}), table="futures_ticks"))
+
+    _, rows = bars(warehouse)
+
+    assert rows["close"].to_list() == [Decimal("9.5")]
+
+
+def test_bars_come_in_bounded_parts_with_whole_instruments(
+    warehouse: Warehouse, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "ROWS_AT_A_TIME", 5)
+    load(make_batch(Delivery([(f"C{key}", minute, "5.5") for key in range(6) for minute in range(1, 4)])))
+
+    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
+    parts = list(market.read_bars())
+
+    assert len(parts) > 1
+    assert sum(part.height for part in parts) == 18
+    seen = [set(part["instrument_id"]) for part in parts]
+    assert sum(len(ids) for ids in seen) == len(set().union(*seen)) == 6
+
+
+def test_only_the_asked_instruments_are_read(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5"), (B, 1, "2.5")])))
+    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
+    wanted = int(market.instruments["instrument_id"][1])
+
+    (part,) = market.read_bars([wanted])
+
+    assert part["instrument_id"].to_list() == [wanted]
+
+
+def test_ticks_daily_rows_other_days_and_other_underlyings_stay_out(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5")])))
+    load(make_batch(Delivery([(A, 1, "1.6")]), bar_seconds=0))
+    load(make_batch(Delivery([(A, 375, "1.7")]), bar_seconds=86_400))
+    load(make_batch(Delivery([(A, 1, "1.8")]), trade_date=dt.date(2019, 1, 2)))
+    load(make_batch(Delivery([("B", 1, "1.9")], file="b", contracts={"B": option("B", underlying="BANKNIFTY")})))
+
+    _, rows = bars(warehouse)
+
+    assert rows["close"].to_list() == [Decimal("1.5")]
+
+
+def test_the_loads_a_slice_draws_on_are_named(warehouse: Warehouse, load: Load) -> None:
+    first = load(make_batch(Delivery([(A, 1, "1.5"), (A, 2, "1.5")])))
+    second = load(make_batch(Delivery([(A, 1, "1.5"), (A, 2, "1.6")])))
+    load(make_batch(Delivery([(A, 1, "1.5")]), trade_date=dt.date(2019, 1, 2)))
+
+    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
+
+    assert market.load_ids == (first.load_id, second.load_id)
+
+
+def test_nothing_to_export_is_an_error_that_says_so(warehouse: Warehouse) -> None:
+    with pytest.raises(ExportError, match="no 60-second bars of NIFTY from 2019-01-01"):
+        read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
