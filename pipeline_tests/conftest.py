@@ -6,6 +6,7 @@ Fixtures that know a table or an adapter belong in the `conftest.py` of their ro
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -39,27 +40,40 @@ def pipeline_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for the session, which trades durability for speed; the URL of its maintenance database."""
+    """One server for the session, which trades durability for speed; the URL of its maintenance database.
+
+    ``PIPELINE_TEST_SERVER_URL`` names another server, so that the same tests run on TimescaleDB.
+    """
+    if server := os.environ.get("PIPELINE_TEST_SERVER_URL"):
+        yield server
+        return
     folder = tmp_path_factory.mktemp("server") / "postgres"
     yield _with_database(ensure_running(folder, durable=False), "postgres")
     stop(folder)
 
 
 @pytest.fixture(scope="session")
-def template_url(postgres_url: str) -> str:
+def template_url(postgres_url: str) -> Iterator[str]:
     """The database that every `database_url` is a copy of: empty here.
 
     A room whose tests need more overrides this fixture, fills the database once, and closes its connections.
     """
-    return _create(postgres_url, f"template_{next(_NUMBERS)}", "template0")
+    name = _new_name()
+    yield _create(postgres_url, name, "template0")
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def database_url(postgres_url: str, template_url: str) -> Iterator[str]:
     """A database of this test alone."""
-    name = f"test_{next(_NUMBERS)}"
+    name = _new_name()
     yield _create(postgres_url, name, urlsplit(template_url).path.removeprefix("/"))
     _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _new_name() -> str:
+    """Name a database as no other session of tests on the same server does."""
+    return f"test_{os.getpid()}_{next(_NUMBERS)}"
 
 
 def _with_database(url: str, name: str) -> str:

@@ -198,8 +198,8 @@ class ImportBatch:
 
     @property
     def rows_read(self) -> int:
-        """Data lines seen: stored candidates plus rejected lines (file-level rejects excluded)."""
-        return self.observations.height + self.rejects.filter(pl.col("line") > 0).height
+        """What was looked at: good lines, refused lines, and refused files as one each."""
+        return self.observations.height + self.rejects.height
 
 
 class Source(ABC):

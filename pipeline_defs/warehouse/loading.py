@@ -188,7 +188,7 @@ def _partition(source: str, batch: ImportBatch) -> Partition:
 
 def _damage(batch: ImportBatch) -> str | None:
     """Say why nothing of the batch may be stored, or None."""
-    refused = batch.rejects.filter(pl.col("line") > 0).height
+    refused = batch.rejects.height
     if batch.empty_reason is not None:
         return None
     if batch.observations.is_empty():
@@ -224,7 +224,7 @@ def _insert_load(
             "api_version": metadata.api_version,
             "fetched_at": fetched_at,
             "rows_read": batch.rows_read,
-            "rows_quarantined": batch.rejects.filter(pl.col("line") > 0).height,
+            "rows_quarantined": batch.rejects.height,
             "checksum": hashlib.sha256(repr(deliveries).encode()).hexdigest(),
             "code_version": pipeline_defs.__version__,
             "dagster_run_id": dagster_run_id,

@@ -123,6 +123,8 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR) -> list[Migration]:
     with warehouse.connect(autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
         connection.execute("SET client_min_messages = warning")
+        if _timescaledb_is_available(connection):
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         for migration in _outstanding(connection, directory):
             with connection.transaction():
                 connection.execute(migration.sql)
@@ -164,13 +166,6 @@ def _outstanding(connection: psycopg.Connection, directory: Path) -> list[Migrat
 
 
 def _timescaledb_is_available(connection: psycopg.Connection) -> bool:
-    """Create the extension where the server offers it; plain PostgreSQL does not."""
-    row = connection.execute(
-        "SELECT (SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'),"
-        " (SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb')"
-    ).fetchone()
-    installed, available = row if row is not None else (0, 0)
-    if not installed and available:
-        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        connection.commit()
-    return bool(installed or available)
+    """Tell whether the server offers the extension; plain PostgreSQL does not."""
+    row = connection.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
+    return row is not None and bool(row[0])

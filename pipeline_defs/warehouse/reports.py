@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class LoadReport:
     """Outcome of importing one batch.
 
-    `read == stored + unchanged + corrected + sum(quarantined lines)` unless the load was rejected.
+    `read == stored + unchanged + corrected + sum(quarantined)` unless the load was rejected.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class LoadReport:
     status : str
         ``complete``, ``empty`` (confirmed, see `message`) or ``rejected`` (nothing stored, see `message`).
     read, stored, unchanged, corrected, retired : int
-        Data lines seen; new, identical, changed and vanished rows.
+        Data lines seen (a refused file counts as one); new, identical, changed and vanished rows.
     quarantined : dict of str to int
         Refused lines (and files) by reason.
     message : str

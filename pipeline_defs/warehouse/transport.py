@@ -111,7 +111,8 @@ def shorten_decimals(frame: pl.DataFrame) -> pl.DataFrame:
     for name, dtype in frame.schema.items():
         if dtype == pl.Decimal(PRICE_PRECISION, PRICE_SCALE):
             short = frame[name].cast(pl.Decimal(PRICE_PRECISION, _SHORT_SCALE))
-            if (short.cast(dtype) == frame[name]).all():
+            # A value that rounds up past the largest price comes back as null, which is not what it was.
+            if short.cast(dtype, strict=False).eq_missing(frame[name]).all():
                 casts.append(pl.lit(short).alias(name))
     return frame.with_columns(casts)
 

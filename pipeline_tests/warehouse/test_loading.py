@@ -143,7 +143,7 @@ def test_refused_lines_are_counted_listed_and_accounted_for(load: Load, ask: Ask
     report = load(make_batch(Delivery([(A, 1, "1.5")], rejects=rejects)))
 
     assert report.quarantined == {"bad_price": 2, "empty_file": 1}
-    assert report.read == report.stored + 2
+    assert report.read == report.stored + 3
     assert ask("SELECT line, reason, text FROM quarantine ORDER BY line") == [
         (0, "empty_file", ""),
         (3, "bad_price", "x,y"),

@@ -62,3 +62,9 @@ def test_decimals_are_shortened_only_when_no_digit_is_lost() -> None:
 
     assert shortened.rows() == frame.rows()
     assert shortened.schema == {"short": pl.Decimal(20, 2), "long": PRICE}
+
+
+def test_the_largest_price_is_not_rounded_past_the_end() -> None:
+    frame = pl.DataFrame({"price": [Decimal("999999999999.995")]}, schema={"price": PRICE})
+
+    assert shorten_decimals(frame).rows() == frame.rows()

@@ -1,0 +1,29 @@
+"""The product in ten lines: sources come in, bars are derived, verified catalogs go out, checks watch over all."""
+
+from itertools import chain
+
+import dagster as dg
+
+from pipeline_defs.exports.registry import EXPORTERS
+from pipeline_defs.orchestration import assets, automation, checks, resources
+from pipeline_defs.sources.registry import SOURCES
+
+sources, formats = sorted(SOURCES), sorted(EXPORTERS)
+
+defs: dg.Definitions = dg.Definitions(
+    assets=[
+        *map(assets.build_source_assets, sources),
+        assets.build_bar_assets(sources),
+        *map(assets.build_catalog_assets, formats),
+    ],
+    asset_checks=[
+        *chain.from_iterable(map(checks.build_source_checks, sources)),
+        *checks.build_bar_checks(),
+        *map(checks.build_catalog_checks, formats),
+    ],
+    resources=resources.build_resources(sources, formats),
+    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS],
+    schedules=[automation.nse_daily_schedule],
+    sensors=[automation.landing_sensor],
+    executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
+)

@@ -1,0 +1,10 @@
+"""Engine-verified exports: frames in, published catalogs out, one folder per engine format.
+
+``registry``   the formats by name; a new one is a folder and a line there
+``run``        the one way from a slice to a published export: build, verify, manifest, publish
+``manifest``   what an export says about itself, and whether its files still agree with that
+``nautilus``   catalogs for Nautilus Trader
+``backtrader`` CSV files, a contracts sidecar and a loader for Backtrader
+
+A format knows the schema and its engine, not the warehouse and not the other formats.
+"""

