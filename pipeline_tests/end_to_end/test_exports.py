@@ -98,8 +98,8 @@ def test_both_engines_hold_an_option_to_expiry_with_the_same_fills_and_profit(
     nautilus = filled.json("export", "--format", "nautilus", *DAYS, "--output", tmp_path / "n")["path"]
     backtrader = filled.json("export", "--format", "backtrader", *DAYS, "--output", tmp_path / "b")["path"]
     ((strike, entry),) = ask(
-        "SELECT trim_scale(strike), (array_agg(close ORDER BY timestamp))[1] FROM v_options_ticks WHERE bar_seconds = 60"
-        " AND expiry = '2025-08-14' AND option_type = %s GROUP BY strike"
+        "SELECT trim_scale(strike), (array_agg(close ORDER BY timestamp))[1] FROM v_options_ticks"
+        " WHERE bar_seconds = 60 AND expiry = '2025-08-14' AND option_type = %s GROUP BY strike"
         " ORDER BY count(*) DESC, strike LIMIT 1",
         option_type,
     )

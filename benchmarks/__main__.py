@@ -1,0 +1,25 @@
+"""``python -m benchmarks``: every benchmark, one after the other, each printing one JSON object."""
+
+# ruff: noqa: INP001 -- scripts to run, not a package to import
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> int:
+    """Run the scripts beside this one; the exit code of the first that fails."""
+    for script in sorted(FOLDER.glob("[a-z]*.py")):
+        sys.stderr.write(f"== {script.name}\n")
+        code = subprocess.run([sys.executable, str(script)], check=False).returncode  # noqa: S603 -- our own script
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
