@@ -22,7 +22,7 @@ type Write = Callable[..., Path]
 CONTENT = b"a,b\n1,2\n"
 
 
-def listing_of(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[str | None, bytes], dict[str, list[str]]]:
+def listing_of(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[str, bytes], dict[str, list[str]]]:
     """Read everything below a path: member (or path) to bytes, and the labels of what was left out."""
     with Archives(limits or ArchiveLimits()) as archives:
         listing = archives.list_files(path)

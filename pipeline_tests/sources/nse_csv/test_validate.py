@@ -52,7 +52,8 @@ def test_bars_are_settled_as_if_each_key_were_judged_by_hand(rows: list[tuple[in
     groups: dict[tuple[int, int], list[tuple[int, int, int | None]]] = {}
     for line, (contract, minute, close, volume) in enumerate(rows, start=2):
         groups.setdefault((contract, minute), []).append((line, close, volume))
-    kept, refused = {}, {}
+    kept: dict[tuple[int, int], int] = {}
+    refused: dict[int, str] = {}
     for key, group in groups.items():
         closes = {close for _, close, _ in group}
         volumes = {volume for _, _, volume in group if volume is not None}
