@@ -30,7 +30,7 @@ class PublishedExport:
     Parameters
     ----------
     path : Path
-        Published folder.
+        Published folder, absolute.
     manifest : Path
         Its manifest.
     format : str
@@ -108,6 +108,7 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
 
     """
     exporter = get_exporter(format_name)
+    output = output.absolute()
     where = f"{format_name} export of {market.underlying} {market.start_date} to {market.end_date}"
     _refuse_empty(market, where)
     _refuse_foreign(output)

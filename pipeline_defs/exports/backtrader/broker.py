@@ -46,6 +46,9 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
       the feed's commission scheme applies;
     - open orders are cancelled; later ones are rejected.
 
+    Backtrader's own broker cannot run with ``exactbars=1`` over feeds that end at different times, and so
+    neither can this one.
+
     Raises
     ------
     ExportError

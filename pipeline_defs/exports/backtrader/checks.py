@@ -58,9 +58,7 @@ def check_bars(bars: pl.DataFrame, start: dt.datetime, end: dt.datetime) -> None
         "bars are not sorted by instrument and time, or one is there twice": ~ascends,
         "high and low do not enclose the prices": ~encloses,
         f"volume and open interest are not between 0 and {_EXACT_INTEGER}": ~pl.all_horizontal(counted),
-        f"a price has more than the {_EXACT_DIGITS} digits that Backtrader's floats hold": ~pl.all_horizontal(
-            _is_exact(name) for name in PRICES
-        ),
+        f"a price has more than the {_EXACT_DIGITS} digits that Backtrader's floats hold": _is_blurred(bars),
         "the stamp has a fraction of a second, which the files cannot hold": time.dt.microsecond() != 0,
         f"the close stamp lies outside the sessions, {start.isoformat()} to {end.isoformat()}": (
             (time <= start) | (time > end)
@@ -94,16 +92,20 @@ def check_expiries(bars: pl.DataFrame, terms: pl.DataFrame) -> None:
         _refuse(late, f"the bar lies after its contract expired at {late.item(0, 'expiry_close')}", pl.lit(value=True))
 
 
-def _is_exact(price: str) -> pl.Expr:
-    """Tell whether a price fits the digits; trailing zeros of the fixed scale do not count."""
-    minor = pl.col(price).to_physical().abs()
+def _is_blurred(bars: pl.DataFrame) -> pl.Expr:
+    """Tell whether a price of a row has more digits than a float holds; zeros at the end do not count."""
     limit = 10**_EXACT_DIGITS
-    # A price of up to 7 integer digits fits whatever its decimals; a larger one if its last decimals are zero.
-    fits = minor < limit
-    for zeros in range(1, PRICE_SCALE + 1):
-        unit = 10**zeros
-        fits |= (minor % unit == 0) & (minor // unit < limit)
-    return fits
+    minor_units = [pl.col(name).to_physical().abs() for name in PRICES]
+    # Below ten million, a price fits whatever its decimals: one look tells that nothing else needs to be computed.
+    if not bars.select(pl.any_horizontal(minor >= limit for minor in minor_units).any()).item():
+        return pl.lit(value=False)
+    return ~pl.all_horizontal(
+        (minor < limit)
+        | pl.any_horizontal(
+            (minor % 10**zeros == 0) & (minor // 10**zeros < limit) for zeros in range(1, PRICE_SCALE + 1)
+        )
+        for minor in minor_units
+    )
 
 
 def _refuse(bars: pl.DataFrame, what: str, is_bad: pl.Expr) -> None:

@@ -1,7 +1,7 @@
 """Builds the catalog of one slice: checks, names, encodes and writes, frame by frame.
 
-The order of things belongs here; the things themselves live in `checks`, `naming`, `encode` and
-`instruments`. Importing this module imports Nautilus.
+The order of things belongs here; the things themselves live in `checks`, `naming`, `encode`,
+`files` and `instruments`. Importing this module imports Nautilus.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nautilus_trader.model import data, instruments
 from nautilus_trader.persistence.funcs import class_to_filename
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.exports.nautilus import encode, naming
+from pipeline_defs.exports.nautilus import encode, files, naming
 from pipeline_defs.exports.nautilus.checks import check_bars, check_precision, decimals_needed
 from pipeline_defs.exports.nautilus.instruments import (
     check_expiries,
@@ -165,11 +165,13 @@ def _write_frame(frame: pl.DataFrame, named: pl.DataFrame, target: _Target) -> _
         bar_type = f"{engine_id}-{target.specification}"
         metadata = encode.bar_metadata(bar_type, engine_id, precision)
         table = encoded.slice(offset, length).replace_schema_metadata(metadata)
-        target.write(encode.parquet_file(table, encode.BAR_OPTIONS), folder, bar_type)
+        target.write(files.parquet_file(table, files.BAR_OPTIONS), folder, bar_type)
     is_option = _is_any_of(terms.filter(pl.col("kind") == "OPT"))
     has_interest = pl.col("open_interest").is_not_null()
     return _Written(
-        terms=terms.join(_sums(frame), on="instrument_id", how="left", maintain_order="left"),
+        terms=terms.drop("first_timestamp", "last_timestamp").join(
+            _sums(frame), on="instrument_id", how="left", maintain_order="left"
+        ),
         underlying=frame.filter(_is_any_of(terms.filter(IS_UNDERLYING))),
         greeks_rows=_write_open_interest(frame.filter(is_option & has_interest), terms, target),
         open_interest_left_out=frame.filter(~is_option & has_interest).height,
@@ -187,12 +189,13 @@ def _sums(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_open_interest(known: pl.DataFrame, terms: pl.DataFrame, target: _Target) -> int:
-    folder = target.folder_of("OptionGreeks")
-    names = dict(terms.select("instrument_id", "engine_id").iter_rows())
-    for instrument_id, offset, length in encode.instrument_slices(known):
-        engine_id = names[instrument_id]
-        table = encode.encode_open_interest(known.slice(offset, length), engine_id)
-        target.write(encode.parquet_file(table, encode.GREEKS_OPTIONS), folder, engine_id)
+    names = terms.select("instrument_id", "engine_id")
+    known = known.join(names, on="instrument_id", how="left", maintain_order="left")
+    encoded, folder = encode.encode_open_interest(known), target.folder_of("OptionGreeks")
+    for _, offset, length in encode.instrument_slices(known):
+        engine_id = known.item(offset, "engine_id")
+        table = encoded.slice(offset, length).replace_schema_metadata(encode.greeks_metadata(engine_id))
+        target.write(files.parquet_file(table, files.GREEKS_OPTIONS), folder, engine_id)
     return known.height
 
 
@@ -201,12 +204,15 @@ def _is_any_of(terms: pl.DataFrame) -> pl.Expr:
 
 
 def _refuse_other_bars_than_announced(terms: pl.DataFrame, named: pl.DataFrame) -> None:
-    announced = named.select("instrument_id", "engine_id", "row_count")
-    both = announced.join(terms.select("instrument_id", "rows"), on="instrument_id", how="left")
-    wrong = both.filter(pl.col("row_count").ne_missing(pl.col("rows"))).head(1)
-    for row in wrong.iter_rows(named=True):
+    """Expiries were checked against what the slice announces, so that must be what was written."""
+    pairs = {"row_count": "rows", "first_timestamp": "first_timestamp", "last_timestamp": "last_timestamp"}
+    found = terms.select("instrument_id", **{f"found_{name}": pl.col(was) for name, was in pairs.items()})
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"found_{name}")) for name in pairs)
+    for row in named.join(found, on="instrument_id", how="left").filter(differs).head(1).iter_rows(named=True):
         raise ExportError(
-            f"the reader gave {row['rows'] or 0} bars, but the slice announces {row['row_count']}",
+            f"the reader gave {row['found_row_count'] or 0} bars from {row['found_first_timestamp']} to "
+            f"{row['found_last_timestamp']}, but the slice announces {row['row_count']} from "
+            f"{row['first_timestamp']} to {row['last_timestamp']}",
             where=row["engine_id"],
             next_step="the data changed while it was read: export again",
         )
@@ -225,7 +231,8 @@ def _details(market: MarketSlice, target: _Target, terms: pl.DataFrame, written:
     notes = settlement_notes(expiries, underlying, market.bar_seconds)
     if no_lot.height > 0:
         shown = ", ".join(no_lot["engine_id"].head(_NAMES_SHOWN).to_list())
-        notes.append(f"the lot size of {no_lot.height} contracts is not known, 1 was written: {shown}, ...")
+        more = ", ..." if no_lot.height > _NAMES_SHOWN else ""
+        notes.append(f"the lot size of {no_lot.height} contracts is not known, 1 was written: {shown}{more}")
     if left_out > 0:
         notes.append(f"open interest of {left_out} bars is left out: Nautilus has a place for that of options only")
     classes = {"Bar", "OptionGreeks", *(naming.CLASSES[kind] for kind in terms["kind"].unique())}

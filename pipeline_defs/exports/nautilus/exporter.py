@@ -83,7 +83,7 @@ class NautilusExporter(Exporter):
             truth = Path(folder)
             failures = write_truth(built, market, truth, self.sample_size)
             finished = subprocess.run(  # noqa: S603 -- our own module, no shell
-                [sys.executable, "-m", VERIFY_MODULE, str(built.root), str(truth)],
+                [sys.executable, "-m", VERIFY_MODULE, str(built.root.resolve()), str(truth)],
                 cwd=PROJECT_ROOT,
                 capture_output=True,
                 text=True,

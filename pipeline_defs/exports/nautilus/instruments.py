@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.checks import COMMON_DECIMALS
-from pipeline_defs.exports.nautilus.encode import ROW_OPTIONS, engine_schema, parquet_file, stored_schema
+from pipeline_defs.exports.nautilus.encode import engine_schema
+from pipeline_defs.exports.nautilus.files import ROW_OPTIONS, parquet_file, stored_schema
 from pipeline_defs.exports.nautilus.naming import CLASSES, MARKET_CODES
 from pipeline_defs.schema.columns import PRICE, PRICE_SCALE
 

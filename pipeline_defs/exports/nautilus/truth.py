@@ -67,7 +67,8 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, sample_si
     """
     named = naming.with_identifiers(market.instruments)
     read = _read(market, named, _sample_ids(named, sample_size))
-    truth = named.join(read.sums, on="instrument_id", how="left", maintain_order="left")
+    terms = named.drop("first_timestamp", "last_timestamp")
+    truth = terms.join(read.sums, on="instrument_id", how="left", maintain_order="left")
     specification = naming.bar_specification(market.bar_seconds)
     end: dt.datetime = market.sessions.select(pl.col("close").max()).item()
     trial = _hold(truth, read.underlying, end) or _replay(truth, specification)

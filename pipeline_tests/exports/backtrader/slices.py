@@ -117,7 +117,7 @@ def nifty_slice(minutes: int = 30) -> MarketSlice:
     return make_slice(
         [instrument(1, "SPOT"), instrument(2, "FUT", expiry=WEEKLY), *options],
         [
-            bars_of(1, "24580.35", "1.25", minutes=minutes, volume=None),
+            bars_of(1, "24580.35", "1.25", minutes=minutes, volume=0),
             bars_of(2, "24600.05", "1.25", minutes=minutes, open_interest=interest),
             *(
                 bars_of(row["instrument_id"], f"{80 + row['instrument_id']}.05", "0.15", minutes=minutes)
