@@ -46,7 +46,7 @@ NAIVE: Final = r"""
 import re, sys
 from pathlib import Path
 import pandas as pd
-from sqlalchemy import create_engine
+from sqlalchemy import Date, Numeric, Text, create_engine
 
 engine = create_engine(sys.argv[1].replace("postgresql://", "postgresql+psycopg://"))
 pattern = re.compile(r"^(.+?)(\d{2}[A-Z]{3}\d{2})(\d+(?:\.\d+)?)(CE|PE)\.NFO$")
@@ -64,7 +64,8 @@ for path in sorted(Path(sys.argv[2]).rglob("*.csv")):
     frame["timestamp"] = stamps.dt.tz_localize("Asia/Kolkata")
     frame[["underlying", "expiry", "strike", "option_type"]] = frame.apply(parse, axis=1)
     frame = frame.drop(columns=["Ticker", "Date", "Time"]).rename(columns=str.lower)
-    frame.to_sql("naive", engine, if_exists="append", index=False)
+    types = {"expiry": Date(), "strike": Numeric(), "option_type": Text()}
+    frame.to_sql("naive", engine, if_exists="append", index=False, dtype=types)
 """
 
 NAIVE_TABLE: Final = """
