@@ -51,7 +51,7 @@ class _Target:
         """Name the folder of a class as the installed Nautilus does, e.g. ``option_contract``."""
         return self.data / class_to_filename(getattr(data, class_name, None) or getattr(instruments, class_name))
 
-    def write(self, file: pa.Buffer, class_folder: Path, identifier: str) -> None:
+    def write(self, file: pa.Buffer | bytes, class_folder: Path, identifier: str) -> None:
         """Write the one file that an identifier has in a partition."""
         folder = class_folder / naming.folder_name(identifier)
         folder.mkdir(parents=True)

@@ -27,7 +27,7 @@ import pyarrow as pa
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.checks import COMMON_DECIMALS
 from pipeline_defs.exports.nautilus.encode import engine_schema
-from pipeline_defs.exports.nautilus.files import ROW_OPTIONS, parquet_file, stored_schema
+from pipeline_defs.exports.nautilus.files import row_files, stored_schema
 from pipeline_defs.exports.nautilus.naming import CLASSES, MARKET_CODES
 from pipeline_defs.schema.columns import PRICE, PRICE_SCALE
 
@@ -177,7 +177,7 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime) -> pl.DataFram
     )
 
 
-def instrument_files(rows: pl.DataFrame) -> Iterator[tuple[str, str, pa.Buffer]]:
+def instrument_files(rows: pl.DataFrame) -> Iterator[tuple[str, str, bytes]]:
     """Cut the rows into Nautilus' instrument files, one row each.
 
     Parameters
@@ -197,9 +197,8 @@ def instrument_files(rows: pl.DataFrame) -> Iterator[tuple[str, str, pa.Buffer]]
         schema = engine_schema(class_name)
         plain = pa.schema([field.with_type(_plain(field.type)) for field in schema])
         table = of_kind.select(schema.names).to_arrow().cast(plain).combine_chunks()
-        metadata = stored_schema(class_name)
-        for row, instrument_id in enumerate(of_kind["id"].to_list()):
-            yield class_name, instrument_id, parquet_file(table.slice(row, 1), ROW_OPTIONS, metadata)
+        for instrument_id, file in zip(of_kind["id"], row_files(table, stored_schema(class_name)), strict=True):
+            yield class_name, instrument_id, file
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
