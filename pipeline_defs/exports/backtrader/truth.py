@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CONTRACTS_FILE: Final = "contracts.parquet"
 BARS_FILE: Final = "bars.parquet"
 TRIAL_FILE: Final = "trial.json"
-REPORT_FILE: Final = "report.json"
 
 VALUES: Final = (*PRICES, "volume", "open_interest")
 """What is compared of a bar, besides its stamp."""

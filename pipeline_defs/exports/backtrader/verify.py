@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -27,40 +27,18 @@ from pipeline_defs.errors import PipelineError
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, Contract, read_sidecar
 from pipeline_defs.exports.backtrader.loader import load_chain
 from pipeline_defs.exports.backtrader.readback import COMPARED, read_texts, replay
-from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, REPORT_FILE, TRIAL_FILE, VALUES
+from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, TRIAL_FILE, VALUES
+from pipeline_defs.exports.verifying import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MAX_FAILURES: Final = 50
-"""Failures told one by one; the rest are counted."""
 
 _TERMS: Final = tuple(term.name for term in fields(Contract) if term.name not in {"name", "sha256", "settlement"})
 """Compared by the name of the column that the truth has for it."""
 
 _DAY_END: Final = dt.time(23, 59, 59)
 """Where Backtrader puts a bar when it takes the file for a daily one, to the second."""
-
-
-@dataclass
-class Report:
-    """What the checks found."""
-
-    checks: dict[str, Any] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-
-    def expect(self, what: str, expected: object, found: object) -> None:
-        """Note a failure when two values differ."""
-        if expected != found:
-            self.failures.append(f"{what}: expected {expected}, found {found}")
-
-    def to_json(self) -> str:
-        """Write the report, with a bounded number of failures."""
-        shown = self.failures[:MAX_FAILURES]
-        if len(self.failures) > MAX_FAILURES:
-            shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
-        engine = f"backtrader {version('backtrader')}"
-        return json.dumps({"engine": engine, "checks": self.checks, "failures": shown})
 
 
 def verify_export(root: Path, truth: Path) -> Report:
@@ -78,7 +56,7 @@ def verify_export(root: Path, truth: Path) -> Report:
     Report
 
     """
-    report = Report()
+    report = Report(f"backtrader {version('backtrader')}")
     expected = pl.read_parquet(truth / CONTRACTS_FILE)
     bars = pl.read_parquet(truth / BARS_FILE).with_columns(pl.col(VALUES).cast(COMPARED))
     _check_files(report, root, expected)
@@ -223,7 +201,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     root, truth = map(Path, arguments)
     report = verify_export(root, truth)
-    (truth / REPORT_FILE).write_text(report.to_json(), encoding="utf-8")
+    report.write(truth)
     return 1 if report.failures else 0
 
 

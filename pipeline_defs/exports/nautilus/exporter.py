@@ -6,20 +6,16 @@ a bad file, so building imports it late and verifying runs it in another process
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pipeline_defs.exports.verifying import verify_in_process
 from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
-from pipeline_defs.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERIFY_MODULE: Final = "pipeline_defs.exports.nautilus.verify"
-
-_TAIL_CHARACTERS: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -79,26 +75,6 @@ class NautilusExporter(Exporter):
         """
         from pipeline_defs.exports.nautilus.truth import write_truth  # noqa: PLC0415 -- keeps this import light
 
-        with tempfile.TemporaryDirectory(prefix="nautilus-truth-") as folder:
-            truth = Path(folder)
-            failures = write_truth(built, market, truth, self.sample_size)
-            finished = subprocess.run(  # noqa: S603 -- our own module, no shell
-                [sys.executable, "-m", VERIFY_MODULE, str(built.root.resolve()), str(truth)],
-                cwd=PROJECT_ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            report = truth / "report.json"
-            if not report.exists():
-                failures.append(_crash(finished))
-                return Verification(passed=False, engine=built.engine, checks={}, failures=tuple(failures))
-            found = json.loads(report.read_text())
-        failures.extend(found["failures"])
-        return Verification(not failures, found["engine"], found["checks"], tuple(failures))
-
-
-def _crash(finished: subprocess.CompletedProcess[str]) -> str:
-    end = f"signal {-finished.returncode}" if finished.returncode < 0 else f"exit code {finished.returncode}"
-    tail = (finished.stderr or finished.stdout).strip()[-_TAIL_CHARACTERS:]
-    return f"the engine's process was expected to report, but ended with {end}: {tail}"
+        return verify_in_process(
+            VERIFY_MODULE, built, lambda folder: write_truth(built, market, folder, self.sample_size)
+        )

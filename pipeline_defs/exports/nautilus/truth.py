@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 INSTRUMENTS_FILE: Final = "instruments.parquet"
 SAMPLE_FILE: Final = "sample.parquet"
 TRIAL_FILE: Final = "trial.json"
-REPORT_FILE: Final = "report.json"
 
 SUMMED: Final = (*PRICES, "volume")
 

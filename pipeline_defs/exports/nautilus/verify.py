@@ -14,7 +14,6 @@ import datetime as dt
 import json
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,15 +36,14 @@ from pipeline_defs.backtests.nautilus_hold import hold_to_expiry
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.exports.nautilus.naming import folder_name
 from pipeline_defs.exports.nautilus.readback import DECODED, bar_files, greeks_files
-from pipeline_defs.exports.nautilus.truth import INSTRUMENTS_FILE, REPORT_FILE, SAMPLE_FILE, SUMMED, TRIAL_FILE
+from pipeline_defs.exports.nautilus.truth import INSTRUMENTS_FILE, SAMPLE_FILE, SUMMED, TRIAL_FILE
+from pipeline_defs.exports.verifying import Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nautilus_trader.model.instruments import Instrument
 
-MAX_FAILURES: Final = 50
-"""Failures told one by one; the rest are counted."""
 
 _TIME: Final = pl.col("ts_init")
 _FACTS: Final = (
@@ -57,27 +55,6 @@ _FACTS: Final = (
     (pl.col("ts_event") == _TIME).all().alias("has equal times"),
 )
 _CAPITAL: Final = 1_000_000_000
-
-
-@dataclass
-class Report:
-    """What the checks found."""
-
-    checks: dict[str, Any] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-
-    def expect(self, what: str, expected: object, found: object) -> None:
-        """Note a failure when two values differ."""
-        if expected != found:
-            self.failures.append(f"{what}: expected {expected}, found {found}")
-
-    def to_json(self) -> str:
-        """Write the report, with a bounded number of failures."""
-        shown = self.failures[:MAX_FAILURES]
-        if len(self.failures) > MAX_FAILURES:
-            shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
-        engine = f"nautilus_trader {nautilus_trader.__version__}"
-        return json.dumps({"engine": engine, "checks": self.checks, "failures": shown})
 
 
 def verify_catalog(root: Path, truth: Path) -> Report:
@@ -95,7 +72,7 @@ def verify_catalog(root: Path, truth: Path) -> Report:
     Report
 
     """
-    report = Report()
+    report = Report(f"nautilus_trader {nautilus_trader.__version__}")
     catalog = ParquetDataCatalog(str(root.resolve()))
     expected = pl.read_parquet(truth / INSTRUMENTS_FILE)
     _check_instruments(report, catalog, expected)
@@ -264,7 +241,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     root, truth = (Path(argument) for argument in arguments)
     report = verify_catalog(root, truth)
-    (truth / REPORT_FILE).write_text(report.to_json())
+    report.write(truth)
     return 1 if report.failures else 0
 
 

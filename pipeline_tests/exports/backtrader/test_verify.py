@@ -17,11 +17,11 @@ from pipeline_defs.exports.backtrader.naming import bar_length, with_names
 from pipeline_defs.exports.backtrader.truth import (
     BARS_FILE,
     CONTRACTS_FILE,
-    REPORT_FILE,
     choose_for_engine,
     write_truth,
 )
-from pipeline_defs.exports.backtrader.verify import MAX_FAILURES, main, verify_export
+from pipeline_defs.exports.backtrader.verify import main, verify_export
+from pipeline_defs.exports.verifying import MAX_FAILURES, REPORT_FILE
 from pipeline_tests.exports.backtrader.slices import MONTHLY, bars_of, instrument, make_slice, nifty_slice, option
 
 if TYPE_CHECKING:

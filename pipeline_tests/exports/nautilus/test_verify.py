@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
-from pipeline_defs.exports.nautilus.truth import REPORT_FILE, TRIAL_FILE, write_truth
-from pipeline_defs.exports.nautilus.verify import MAX_FAILURES, Report, main, verify_catalog
+from pipeline_defs.exports.nautilus.truth import TRIAL_FILE, write_truth
+from pipeline_defs.exports.nautilus.verify import main, verify_catalog
+from pipeline_defs.exports.verifying import REPORT_FILE, Report
 from pipeline_tests.exports.nautilus.slices import OPTION_BARS, file_of, rewrite
 
 if TYPE_CHECKING:
@@ -137,11 +138,3 @@ def test_a_builder_that_claims_other_sums_is_found_out(market: MarketSlice, buil
     failures = write_truth(dataclasses.replace(built, instruments=claims), market, tmp_path, 0)
     assert len(failures) == 8
     assert failures[0].startswith("NIFTY.NSE: built as rows 750")
-
-
-def test_many_failures_are_told_in_part() -> None:
-    report = Report()
-    for number in range(MAX_FAILURES + 7):
-        report.expect("bar", number, -1)
-    told = json.loads(report.to_json())["failures"]
-    assert (len(told), told[-1]) == (MAX_FAILURES + 1, "and 7 more")

@@ -1,0 +1,102 @@
+"""Have an engine read an export back in a process of its own: what every format's `verify` does alike.
+
+An engine may abort its process on a bad file, so it never runs in ours. What it must find (the truth) and how it looks
+are the format's own; starting it, and what a crash means, are decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline_defs.schema.exports import BuiltExport, Verification
+from pipeline_defs.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPORT_FILE: Final = "report.json"
+"""Written by the engine's process beside the truth: ``engine``, ``checks``, ``failures``."""
+
+MAX_FAILURES: Final = 50
+"""Failures that a report spells out; the rest are counted."""
+
+_TAIL_CHARACTERS: Final = 2_000
+
+
+@dataclass
+class Report:
+    """What the engine's process found.
+
+    Parameters
+    ----------
+    engine : str
+        Engine and version.
+
+    """
+
+    engine: str
+    checks: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def expect(self, what: str, expected: object, found: object) -> None:
+        """Note a failure when two values differ."""
+        if expected != found:
+            self.failures.append(f"{what}: expected {expected}, found {found}")
+
+    def write(self, truth: Path) -> None:
+        """Write the report beside the truth, with a bounded number of failures."""
+        shown = self.failures[:MAX_FAILURES]
+        if len(self.failures) > MAX_FAILURES:
+            shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
+        content = {"engine": self.engine, "checks": self.checks, "failures": shown}
+        (truth / REPORT_FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def verify_in_process(module: str, built: BuiltExport, write_truth: Callable[[Path], list[str]]) -> Verification:
+    """Run a format's verifying module over a staged export.
+
+    Parameters
+    ----------
+    module : str
+        Run as ``python -m <module> EXPORT TRUTH``; writes `REPORT_FILE` into the truth's folder.
+    built : BuiltExport
+        The staged export.
+    write_truth : callable
+        Writes what the engine must find into the folder it is given, outside the export; returns what is wrong
+        already without the engine.
+
+    Returns
+    -------
+    Verification
+        A process that ends without a report is a failed verification with the end of its error output.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="export-truth-") as folder:
+        truth = Path(folder)
+        failures = write_truth(truth)
+        finished = subprocess.run(  # noqa: S603 -- our own module, no shell
+            [sys.executable, "-m", module, str(built.root.resolve()), str(truth)],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        report = truth / REPORT_FILE
+        if not report.exists():
+            failures.append(_crash(finished))
+            return Verification(passed=False, engine=built.engine, checks={}, failures=tuple(failures))
+        found = json.loads(report.read_text(encoding="utf-8"))
+    failures.extend(found["failures"])
+    return Verification(not failures, found["engine"], found["checks"], tuple(failures))
+
+
+def _crash(finished: subprocess.CompletedProcess[str]) -> str:
+    end = f"signal {-finished.returncode}" if finished.returncode < 0 else f"exit code {finished.returncode}"
+    tail = (finished.stderr or finished.stdout).strip()[-_TAIL_CHARACTERS:]
+    return f"the engine's process was expected to report, but ended with {end}: {tail}"
