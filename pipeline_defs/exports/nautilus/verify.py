@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from nautilus_trader.model.instruments import Instrument
 
-
 _TIME: Final = pl.col("ts_init")
 _FACTS: Final = (
     *(pl.col(name).sum().name.suffix("_sum") for name in SUMMED),

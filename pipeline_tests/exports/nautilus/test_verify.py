@@ -30,7 +30,7 @@ def _verify(built: BuiltExport, market: MarketSlice, folder: Path, sample_size: 
     exit_code = main([str(built.root), str(folder)])
     found = json.loads((folder / REPORT_FILE).read_text())
     assert exit_code == (1 if found["failures"] else 0)
-    return Report(found["checks"], found["failures"])
+    return Report(found["engine"], found["checks"], found["failures"])
 
 
 def test_changed_values_with_unchanged_sums_fail(market: MarketSlice, copy: BuiltExport, tmp_path: Path) -> None:
