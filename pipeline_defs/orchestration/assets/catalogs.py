@@ -1,0 +1,160 @@
+"""Published catalogs as assets: one partition is one month of one underlying.
+
+Building, verifying by the engine and publishing is `pipeline_defs.publishing`; here a month becomes trade dates, and
+the outcome, good or bad, becomes metadata and a check.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+import pipeline_defs
+from pipeline_defs.errors import ExportError
+from pipeline_defs.orchestration.assets.describing import (
+    CATALOGS,
+    OWNERS,
+    failure,
+    failures_explained,
+    partitioned_check,
+)
+from pipeline_defs.orchestration.assets.sources import table_key
+from pipeline_defs.orchestration.display import markdown_table
+from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
+from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+
+if TYPE_CHECKING:
+    from pipeline_defs.exports.run import PublishedExport
+
+ENGINE_VERIFIED: Final = "engine_verified"
+"""Check: the engine itself read back what was exported."""
+
+EXPORTED_SOURCE: Final = "nse_csv"
+"""Whose observations the catalogs hold."""
+
+_EXPORTED_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices")
+_KINDS: Final = {"nautilus": {"parquet", "python"}, "backtrader": {"csv", "python"}}
+
+
+def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
+    """Make the asset of one format's catalogs.
+
+    Parameters
+    ----------
+    format_name : str
+        As in `pipeline_defs.exports.registry`. Its port is the resource ``<format>_export``.
+
+    Returns
+    -------
+    dagster.AssetsDefinition
+        One asset, keyed ``catalogs/<format>``.
+
+    """
+    key = catalog_key(format_name)
+    partitions = catalog_partitions()
+
+    @dg.multi_asset(
+        name=f"publish_{format_name}",
+        specs=[_spec(format_name, partitions)],
+        check_specs=[
+            partitioned_check(
+                ENGINE_VERIFIED,
+                key,
+                "The engine read back every instrument: rows, sums, first and last bar.",
+                partitions,
+                blocking=True,
+            )
+        ],
+        required_resource_keys={WAREHOUSE, export_port_key(format_name)},
+    )
+    def catalog_asset(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """Build one month of one underlying, let the engine verify it, publish it."""
+        port = export_port_of(context.resources, format_name)
+        month, underlying = split_catalog_key(context.partition_key)
+        started = time.perf_counter()
+        with failures_explained():
+            sessions = finished_sessions(month, dt.datetime.now(dt.UTC))
+            opened = open_warehouse_of(context.resources)
+            try:
+                published = port.publish(opened, underlying, month, sessions[0], sessions[-1])
+            except ExportError as error:
+                yield _not_verified(key, error)
+                raise failure(error) from error
+        yield _materialized(key, published, sessions, time.perf_counter() - started)
+        yield _verified(key, published)
+
+    return catalog_asset
+
+
+def catalog_key(format_name: str) -> dg.AssetKey:
+    """Name the asset of one format's catalogs."""
+    return dg.AssetKey(["catalogs", format_name])
+
+
+def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        catalog_key(format_name),
+        # Months and sessions are both windows of time: Dagster maps a month to the sessions in it.
+        deps=[table_key(EXPORTED_SOURCE, table) for table in _EXPORTED_TABLES],
+        description=(
+            f"Minute bars of an underlying, its futures and options as a {format_name} catalog: one month of one"
+            " underlying, replaced as a whole, published only when the engine has confirmed it."
+        ),
+        group_name=CATALOGS,
+        owners=OWNERS,
+        kinds=_KINDS.get(format_name, {"python"}),
+        tags={"market": "nse", "format": format_name},
+        code_version=pipeline_defs.__version__,
+        partitions_def=partitions,
+        metadata={"storage": f"<catalogs>/{format_name}/<UNDERLYING>/<YYYY-MM>"},
+    )
+
+
+def _materialized(
+    key: dg.AssetKey, published: "PublishedExport", sessions: list[dt.date], seconds: float
+) -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(
+        asset_key=key,
+        data_version=dg.DataVersion(published.catalog_hash),
+        metadata={
+            "path": dg.MetadataValue.path(published.path),
+            "dagster/uri": published.path.as_uri(),
+            "manifest": dg.MetadataValue.path(published.manifest),
+            "catalog_hash": published.catalog_hash,
+            "engine": published.engine,
+            "first_session": sessions[0].isoformat(),
+            "last_session": sessions[-1].isoformat(),
+            **{f"count_{name}": count for name, count in published.counts.items()},
+            "dagster/partition_row_count": published.counts.get("bars", 0),
+            "seconds": round(seconds, 3),
+        },
+    )
+
+
+def _verified(key: dg.AssetKey, published: "PublishedExport") -> dg.AssetCheckResult:
+    verification = published.verification
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=ENGINE_VERIFIED,
+        passed=published.verified,
+        description=f"confirmed by {verification.engine}",
+        metadata={
+            "expected": "what the warehouse holds",
+            "found": dg.MetadataValue.md(markdown_table(["read back", "found"], verification.checks.items())),
+        },
+    )
+
+
+def _not_verified(key: dg.AssetKey, error: ExportError) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=ENGINE_VERIFIED,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="nothing was published",
+        metadata={"expected": "what the warehouse holds", "found": error.what},
+    )

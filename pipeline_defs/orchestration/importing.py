@@ -1,0 +1,134 @@
+"""One trading session of one source into the warehouse, for the tables that were asked for.
+
+Joins the port, the adapter and the import path for a single partition; knows nothing of Dagster. Imports polars: only
+a run imports this module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_defs.errors import DamageError, SourceError
+from pipeline_defs.schema.batches import ImportRequest, Source
+from pipeline_defs.warehouse.loading import import_source
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection, Iterable, Iterator
+
+    from pipeline_defs.schema.batches import ImportBatch, SourceMetadata
+    from pipeline_defs.warehouse.connection import Warehouse
+    from pipeline_defs.warehouse.reports import LoadReport
+
+
+class SelectedTables(Source):
+    """A source that gives only the batches of some tables.
+
+    Parameters
+    ----------
+    source : Source
+        Gives all.
+    tables : collection of str
+        Which of its batches are passed on.
+
+    """
+
+    def __init__(self, source: Source, tables: Collection[str]) -> None:
+        self.name = source.name
+        self._source = source
+        self._tables = frozenset(tables)
+
+    def get_metadata(self) -> SourceMetadata:
+        """Describe the source itself."""
+        return self._source.get_metadata()
+
+    def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
+        """Pass on the batches of the selected tables.
+
+        Raises
+        ------
+        SourceError
+            If there was none among what the source gave.
+
+        """
+        others: set[str] = set()
+        selected = False
+        for batch in self._source.fetch(request):
+            if batch.table in self._tables:
+                selected = True
+                yield batch
+            else:
+                others.add(batch.table)
+        if not selected:
+            raise SourceError(
+                f"the source gave nothing for {', '.join(sorted(self._tables))}; it has {', '.join(sorted(others))}",
+                where=self.get_metadata().source_url,
+                next_step="select the tables that were delivered, or add the missing files",
+            )
+
+
+def import_session(
+    warehouse: Warehouse,
+    source: Source,
+    trade_date: dt.date,
+    tables: Collection[str],
+    *,
+    dagster_run_id: str,
+) -> dict[str, list[LoadReport]]:
+    """Import one trade date.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Running and migrated.
+    source : Source
+        The adapter.
+    trade_date : datetime.date
+        The session.
+    tables : collection of str
+        Tables to fill.
+    dagster_run_id : str
+        Recorded with each load.
+
+    Returns
+    -------
+    dict of str to list of LoadReport
+        By table, one report for each resolution; no key for a table of which nothing was delivered.
+
+    Raises
+    ------
+    SourceError
+        If the source has nothing for the date and tables.
+
+    """
+    request = ImportRequest(start_date=trade_date, end_date=trade_date)
+    reports: dict[str, list[LoadReport]] = {}
+    selected = SelectedTables(source, tables)
+    for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id):
+        reports.setdefault(report.dataset, []).append(report)
+    return reports
+
+
+def refuse_damage(reports: Iterable[LoadReport]) -> None:
+    """Raise if any partition was so damaged that nothing of it was stored.
+
+    Parameters
+    ----------
+    reports : iterable of LoadReport
+        Of one session.
+
+    Raises
+    ------
+    DamageError
+        Naming the first such partition and the command that lists its lines.
+
+    """
+    listed = list(reports)
+    rejected = [report for report in listed if report.status == "rejected"]
+    if rejected:
+        first = rejected[0]
+        raise DamageError(
+            f"{len(rejected)} of {len(listed)} partitions stored nothing; {first.dataset} {first.trade_date}"
+            f" at {first.bar_seconds} s: {first.message}",
+            next_step=f"see the refused lines with 'pipeline quarantine --load {first.load_id}'",
+        )

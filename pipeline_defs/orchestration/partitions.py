@@ -1,0 +1,280 @@
+"""The two ways in which work is cut: one trading session, and one month of one underlying.
+
+Which days are sessions is decided in `pipeline_defs.markets`; here they only become partition keys. A partition's time
+window is never used as trading hours: those come from the session itself.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import os
+import re
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from pipeline_defs.errors import ConfigurationError, MarketRuleError
+from pipeline_defs.markets.session_tables import session_calendar
+
+FIRST_DATE_VARIABLE: Final = "PIPELINE_FIRST_DATE"
+UNDERLYINGS_VARIABLE: Final = "PIPELINE_UNDERLYINGS"
+
+DEFAULT_FIRST_DATE: Final = "2019-01-01"
+DEFAULT_UNDERLYINGS: Final = "NIFTY,BANKNIFTY,FINNIFTY,MIDCPNIFTY,NIFTYNXT50"
+"""The index options of the NSE."""
+
+MONTH: Final = "month"
+UNDERLYING: Final = "underlying"
+"""Dimensions of a catalog's key. Dagster sorts them by name, so that a key reads ``2025-08|NIFTY``."""
+
+MARKET_ZONE: Final = "Asia/Kolkata"
+IST: Final = ZoneInfo(MARKET_ZONE)
+
+_WEEKEND: Final = (5, 6)
+_CRON_WEEKEND: Final = (6, 0)
+"""Saturday and Sunday as Python and as cron count weekdays."""
+
+_UNDERLYING_NAME: Final = re.compile(r"[A-Z0-9][A-Z0-9&-]*")
+
+
+def first_partition_date() -> dt.date:
+    """Read the first date that gets a partition.
+
+    Returns
+    -------
+    datetime.date
+        From ``PIPELINE_FIRST_DATE``; default 2019-01-01.
+
+    Raises
+    ------
+    ConfigurationError
+        If the variable does not hold a date as YYYY-MM-DD, or one outside the session calendar.
+
+    """
+    text = os.environ.get(FIRST_DATE_VARIABLE) or DEFAULT_FIRST_DATE
+    try:
+        first = dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is not a date",
+            where=FIRST_DATE_VARIABLE,
+            next_step=f"write YYYY-MM-DD, e.g. {DEFAULT_FIRST_DATE}",
+        ) from None
+    covered = session_calendar()
+    if not covered.first <= first <= covered.last:
+        raise ConfigurationError(
+            f"{first} lies outside the session calendar, {covered.first} to {covered.last}", where=FIRST_DATE_VARIABLE
+        )
+    return first
+
+
+def exported_underlyings() -> list[str]:
+    """Read which underlyings get catalogs.
+
+    Returns
+    -------
+    list of str
+        From ``PIPELINE_UNDERLYINGS``, separated by commas, in the order written; default the NSE's index options.
+
+    Raises
+    ------
+    ConfigurationError
+        If a name is no exchange symbol, or stands there twice.
+
+    """
+    text = os.environ.get(UNDERLYINGS_VARIABLE) or DEFAULT_UNDERLYINGS
+    names = [name.strip() for name in text.split(",")]
+    for position, name in enumerate(names):
+        if _UNDERLYING_NAME.fullmatch(name) is None:
+            raise ConfigurationError(
+                f"{name!r} is not an underlying, expected capitals, digits, '&' and '-'",
+                where=UNDERLYINGS_VARIABLE,
+                next_step="write the exchange's symbols, separated by commas, e.g. NIFTY,BANKNIFTY,M&M",
+            )
+        if name in names[:position]:
+            raise ConfigurationError(f"{name!r} stands there twice", where=UNDERLYINGS_VARIABLE)
+    return names
+
+
+def session_partitions(first: dt.date | None = None) -> dg.TimeWindowPartitionsDefinition:
+    """Make one partition per trading session, keyed ``YYYY-MM-DD``.
+
+    The schedule is every day, weekends too, and every day without a session is taken out: with a weekday schedule a
+    special Saturday could never be a partition. A session is a key from midnight of its own day, since the next
+    session may be days away; whether it is over is asked of the session (`refuse_unfinished`). After the last day the
+    calendar speaks about there are no keys: a holiday is never invented into a session.
+
+    Parameters
+    ----------
+    first : datetime.date, optional
+        First possible key; default `first_partition_date`.
+
+    Returns
+    -------
+    dagster.TimeWindowPartitionsDefinition
+
+    """
+    first = first_partition_date() if first is None else first
+    last = session_calendar().last
+    return dg.TimeWindowPartitionsDefinition(
+        start=_midnight(first),
+        end=_midnight(last + dt.timedelta(days=1)),
+        fmt="%Y-%m-%d",
+        cron_schedule="0 0 * * *",
+        timezone=MARKET_ZONE,
+        exclusions=_closed_days(first, last),
+        end_offset=1,
+    )
+
+
+def catalog_partitions() -> dg.MultiPartitionsDefinition:
+    """Make one partition per month and underlying, keyed ``YYYY-MM|UNDERLYING``; the running month is one of them."""
+    first = first_partition_date()
+    months = dg.MonthlyPartitionsDefinition(
+        start_date=_midnight(first.replace(day=1)), fmt="%Y-%m", timezone=MARKET_ZONE, end_offset=1
+    )
+    return dg.MultiPartitionsDefinition(
+        {MONTH: months, UNDERLYING: dg.StaticPartitionsDefinition(exported_underlyings())}
+    )
+
+
+def month_dates(key: str) -> tuple[dt.date, dt.date]:
+    """Give the first and last calendar day of a month key such as ``2025-08``."""
+    first = dt.datetime.strptime(key, "%Y-%m").date()  # noqa: DTZ007 -- a month has no zone
+    return first, first.replace(day=calendar.monthrange(first.year, first.month)[1])
+
+
+def session_close(trade_date: dt.date) -> dt.datetime:
+    """Find when the last market segment of a trade date closed.
+
+    Parameters
+    ----------
+    trade_date : datetime.date
+        A session.
+
+    Returns
+    -------
+    datetime.datetime
+        UTC.
+
+    Raises
+    ------
+    MarketRuleError
+        If nothing traded on that day.
+
+    """
+    from pipeline_defs.markets.sessions import session_on  # noqa: PLC0415 -- imports polars
+
+    sessions = [session for segment in ("FO", "CM") if (session := session_on(trade_date, segment)) is not None]
+    if not sessions:
+        raise MarketRuleError(f"{trade_date} was not a trading session")
+    return max(session.close for session in sessions)
+
+
+def refuse_unfinished(trade_date: dt.date, now: dt.datetime) -> None:
+    """Refuse a session that is not over: what a source holds of it now is not the whole day.
+
+    Parameters
+    ----------
+    trade_date : datetime.date
+        A session.
+    now : datetime.datetime
+        With a zone.
+
+    Raises
+    ------
+    MarketRuleError
+        If nothing traded on that day, or its close lies after `now`.
+
+    """
+    close = session_close(trade_date)
+    if now < close:
+        raise MarketRuleError(
+            f"the session of {trade_date} is not over before {close.astimezone(IST):%Y-%m-%d %H:%M} IST",
+            next_step="run the partition again after the close",
+        )
+
+
+def finished_sessions(month: str, now: dt.datetime) -> list[dt.date]:
+    """List the sessions of a month that are over.
+
+    Parameters
+    ----------
+    month : str
+        ``YYYY-MM``.
+    now : datetime.datetime
+        With a zone.
+
+    Returns
+    -------
+    list of datetime.date
+        Ascending, not empty.
+
+    Raises
+    ------
+    MarketRuleError
+        If none is over, or the month lies outside the calendar.
+
+    """
+    from pipeline_defs.markets.sessions import session_dates  # noqa: PLC0415 -- imports polars
+
+    first, last = month_dates(month)
+    sessions = [trade_date for trade_date in session_dates(first, last) if session_close(trade_date) <= now]
+    if not sessions:
+        raise MarketRuleError(
+            f"no session of {month} is over at {now.astimezone(IST):%Y-%m-%d %H:%M} IST",
+            next_step="choose an earlier month, or wait for the first close",
+        )
+    return sessions
+
+
+def split_catalog_key(key: str) -> tuple[str, str]:
+    """Take a catalog's key apart.
+
+    Parameters
+    ----------
+    key : str
+        ``YYYY-MM|UNDERLYING``.
+
+    Returns
+    -------
+    tuple of (str, str)
+        Month and underlying.
+
+    """
+    month, _, underlying = key.partition("|")
+    return month, underlying
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), IST)
+
+
+def _closed_days(first: dt.date, last: dt.date) -> list[str | dt.datetime]:
+    """List the days without a session, most weekends as cron strings.
+
+    Dagster writes the whole list into an event of every check of every run: a thousand dates were 100 kB each. A
+    weekend day is told by month, weekday and number in the month; where none was ever a session, a rule covers all.
+    """
+    sessions = {day for day in session_calendar().dates if day >= first}
+    days = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
+    special = {_place_in_month(day) for day in sessions if day.weekday() in _WEEKEND}
+    rules = [
+        f"0 0 * {','.join(map(str, months))} {weekday}#{number}"
+        for weekday in _CRON_WEEKEND
+        for number in range(1, 6)
+        if (months := [month for month in range(1, 13) if (month, weekday, number) not in special])
+    ]
+    dates = [
+        _midnight(day)
+        for day in days
+        if day not in sessions and (day.weekday() not in _WEEKEND or _place_in_month(day) in special)
+    ]
+    return [*rules, *dates]
+
+
+def _place_in_month(day: dt.date) -> tuple[int, int, int]:
+    """Give month, weekday as cron counts it (Sunday 0), and which such weekday of the month it is."""
+    return day.month, day.isoweekday() % 7, (day.day - 1) // 7 + 1

@@ -1,0 +1,199 @@
+"""The ports as Dagster resources: where data comes from, where catalogs go, and the warehouse in between.
+
+A source or a format that is in its registry needs nothing here. Secrets are fields that neither a repr nor a run's
+configuration shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import dagster as dg
+from pydantic import Field, create_model
+
+from pipeline_defs.orchestration.landing import expected_name_dates, landed_files
+from pipeline_defs.settings import load_settings
+from pipeline_defs.sources.registry import get_source
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from pipeline_defs.exports.run import PublishedExport
+    from pipeline_defs.schema.batches import Source
+    from pipeline_defs.warehouse.connection import Warehouse
+
+
+WAREHOUSE: Final = "warehouse"
+"""Name of the warehouse's resource."""
+
+
+class WarehouseResource(dg.ConfigurableResource[Any]):
+    """The PostgreSQL or TimescaleDB that holds everything; the embedded server when no URL is given."""
+
+    database_url: str | None = Field(
+        default=None,
+        repr=False,
+        json_schema_extra={"dagster__is_secret": True},
+        description=(
+            "postgresql:// URL; give it as an EnvVar, since it may carry a password. Default: PIPELINE_DATABASE_URL,"
+            " else the embedded server below PIPELINE_HOME."
+        ),
+    )
+
+    def open(self) -> Warehouse:
+        """Give a warehouse that is running and migrated.
+
+        Returns
+        -------
+        Warehouse
+
+        Raises
+        ------
+        WarehouseError
+            If the server cannot be reached or the migrations do not match the database.
+
+        """
+        from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- only a run needs it
+
+        settings = load_settings()
+        if self.database_url is not None:
+            settings = dataclasses.replace(settings, database_url=self.database_url)
+        return open_warehouse(settings)
+
+
+class ImportPort(dg.ConfigurableResource[Any], ABC):
+    """Where one source's data comes from."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """Make the adapter."""
+
+    @abstractmethod
+    def looked_for(self, trade_date: dt.date) -> str | None:
+        """Say what a delivery of a trade date would have looked like; None when there is one."""
+
+
+class FileImport(ImportPort):
+    """A file source of `pipeline_defs.sources.registry`, reading the landing folder or a folder of its own."""
+
+    name: str = Field(description="Adapter, as in the registry.")
+    folder: str = Field(default="", description="File or folder to read; default: the landing folder of PIPELINE_HOME.")
+
+    def source(self) -> Source:
+        """Make the adapter, set to read `path`."""
+        return get_source(self.name, path=str(self.path()))
+
+    def looked_for(self, trade_date: dt.date) -> str | None:
+        """Say which file names would have meant a trade date; None when such files are there."""
+        if trade_date in landed_files(self.path()).fingerprints:
+            return None
+        dates = ", ".join(expected_name_dates(trade_date))
+        return (
+            f"vendors' files below {self.path()} with one of {dates} in their name, and rows of {trade_date} in CSV"
+            " files whose name has no date"
+        )
+
+    def path(self) -> Path:
+        """File or folder to read."""
+        return Path(self.folder).expanduser() if self.folder else load_settings().landing_dir
+
+
+class ExportPort(dg.ConfigurableResource[Any], ABC):
+    """Where one format's catalogs are published."""
+
+    @abstractmethod
+    def place(self, underlying: str, month: str) -> Path:
+        """Give the directory of one partition."""
+
+    @abstractmethod
+    def publish(
+        self, warehouse: Warehouse, underlying: str, month: str, start_date: dt.date, end_date: dt.date
+    ) -> PublishedExport:
+        """Build, verify and publish one partition."""
+
+
+class FolderExport(ExportPort):
+    """A format of `pipeline_defs.exports.registry`, published below the catalogs folder."""
+
+    format_name: str = Field(description="Format, as in the registry.")
+    folder: str = Field(default="", description="Where to publish; default: the catalogs folder of PIPELINE_HOME.")
+
+    def place(self, underlying: str, month: str) -> Path:
+        """Give the directory of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
+        root = Path(self.folder).expanduser() if self.folder else load_settings().catalogs_dir
+        return root / self.format_name / underlying / month
+
+    def publish(
+        self, warehouse: Warehouse, underlying: str, month: str, start_date: dt.date, end_date: dt.date
+    ) -> PublishedExport:
+        """Build, verify and publish one partition.
+
+        Raises
+        ------
+        ExportError
+            If there is nothing to export or the engine did not confirm it; nothing is published then.
+
+        """
+        from pipeline_defs.publishing import export_underlying  # noqa: PLC0415 -- only a run needs it
+
+        output = self.place(underlying, month).absolute()
+        return export_underlying(warehouse, self.format_name, underlying, start_date, end_date, output=output)
+
+
+def import_port_key(source: str) -> str:
+    """Name the resource that is a source's import port."""
+    return f"{source}_import"
+
+
+def export_port_key(format_name: str) -> str:
+    """Name the resource that is a format's export port."""
+    return f"{format_name}_export"
+
+
+def open_warehouse_of(resources: object) -> Warehouse:
+    """Open the warehouse among a run's resources."""
+    return cast("WarehouseResource", getattr(resources, WAREHOUSE)).open()
+
+
+def import_port_of(resources: object, source: str) -> ImportPort:
+    """Find a source's import port among a run's resources."""
+    return cast("ImportPort", getattr(resources, import_port_key(source)))
+
+
+def export_port_of(resources: object, format_name: str) -> ExportPort:
+    """Find a format's export port among a run's resources."""
+    return cast("ExportPort", getattr(resources, export_port_key(format_name)))
+
+
+def build_resources(sources: Iterable[str], formats: Iterable[str]) -> dict[str, dg.ConfigurableResource[Any]]:
+    """Bind the ports of every source and format to the local machine.
+
+    Parameters
+    ----------
+    sources, formats : iterable of str
+        As in the registries.
+
+    Returns
+    -------
+    dict of str to dagster.ConfigurableResource
+        ``warehouse``, ``<source>_import`` and ``<format>_export``.
+
+    """
+    return {
+        WAREHOUSE: WarehouseResource(),
+        **{import_port_key(source): _bound(FileImport, name=source) for source in sources},
+        **{export_port_key(name): _bound(FolderExport, format_name=name) for name in formats},
+    }
+
+
+def _bound[Port: dg.ConfigurableResource[Any]](port: type[Port], **names: str) -> Port:
+    """Make a port of one source or format, of which a run's configuration may still change the folder alone."""
+    fields: dict[str, Any] = {
+        field: (str, Field(default=name, description=port.model_fields[field].description))
+        for field, name in names.items()
+    }
+    return create_model(f"{port.__name__}_{'_'.join(names.values())}", __base__=port, **fields)()
