@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_defs.cli.options import DATE
-from pipeline_defs.errors import DamageError, PipelineError
+from pipeline_defs.errors import PipelineError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def import_data(
     from pipeline_defs.sources.registry import get_source  # noqa: PLC0415
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
     from pipeline_defs.warehouse.loading import import_source  # noqa: PLC0415
+    from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415
 
     reports: list[LoadReport] = []
     try:
@@ -50,24 +51,13 @@ def import_data(
             reports.append(report)
             if not as_json:
                 click.echo(_line(report))
-        _refuse_damage(reports)
+        refuse_damage(reports)
     except PipelineError as error:
         if as_json:
             click.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
         raise
     if as_json:
         click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
-
-
-def _refuse_damage(reports: list[LoadReport]) -> None:
-    rejected = [report for report in reports if report.status == "rejected"]
-    if rejected:
-        first = rejected[0]
-        raise DamageError(
-            f"{len(rejected)} of {len(reports)} partitions stored nothing; {first.dataset} {first.trade_date}:"
-            f" {first.message}",
-            next_step=f"see the refused lines with 'pipeline quarantine --load {first.load_id}'",
-        )
 
 
 def _line(report: LoadReport) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_defs.errors import DamageError, SourceError
+from pipeline_defs.errors import SourceError
 from pipeline_defs.schema.batches import ImportRequest, Source
 from pipeline_defs.warehouse.loading import import_source
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from pipeline_defs.schema.batches import ImportBatch, SourceMetadata
     from pipeline_defs.warehouse.connection import Warehouse
@@ -107,28 +107,3 @@ def import_session(
     for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id):
         reports.setdefault(report.dataset, []).append(report)
     return reports
-
-
-def refuse_damage(reports: Iterable[LoadReport]) -> None:
-    """Raise if any partition was so damaged that nothing of it was stored.
-
-    Parameters
-    ----------
-    reports : iterable of LoadReport
-        Of one session.
-
-    Raises
-    ------
-    DamageError
-        Naming the first such partition and the command that lists its lines.
-
-    """
-    listed = list(reports)
-    rejected = [report for report in listed if report.status == "rejected"]
-    if rejected:
-        first = rejected[0]
-        raise DamageError(
-            f"{len(rejected)} of {len(listed)} partitions stored nothing; {first.dataset} {first.trade_date}"
-            f" at {first.bar_seconds} s: {first.message}",
-            next_step=f"see the refused lines with 'pipeline quarantine --load {first.load_id}'",
-        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline_defs.errors import DamageError
+
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,28 @@ class LoadReport:
             "quarantined": dict(sorted(self.quarantined.items())),
             "message": self.message,
         }
+
+
+def refuse_damage(reports: Iterable[LoadReport]) -> None:
+    """Raise if any partition was so damaged that nothing of it was stored.
+
+    Parameters
+    ----------
+    reports : iterable of LoadReport
+        Of one session.
+
+    Raises
+    ------
+    DamageError
+        Naming the first such partition and the command that lists its lines.
+
+    """
+    listed = list(reports)
+    rejected = [report for report in listed if report.status == "rejected"]
+    if rejected:
+        first = rejected[0]
+        raise DamageError(
+            f"{len(rejected)} of {len(listed)} partitions stored nothing; {first.dataset} {first.trade_date}"
+            f" at {first.bar_seconds} s: {first.message}",
+            next_step=f"see the refused lines with 'pipeline quarantine --load {first.load_id}'",
+        )

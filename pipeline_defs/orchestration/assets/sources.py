@@ -147,7 +147,7 @@ def _import(
 
 
 def _refuse_damage(reports: dict[str, list[LoadReport]]) -> None:
-    from pipeline_defs.orchestration.importing import refuse_damage  # noqa: PLC0415 -- imports polars
+    from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415 -- only a run needs it
 
     refuse_damage(report for own in reports.values() for report in own)
 
