@@ -18,9 +18,11 @@ def ui(host: str, port: int) -> None:
     """Open the Dagster UI on the same state as the command line."""
     from pipeline_defs.orchestration.instance import prepare_dagster_home  # noqa: PLC0415 -- keeps --help quick
 
-    environment = {**os.environ, "DAGSTER_HOME": str(prepare_dagster_home(load_settings()))}
+    dagster_home = prepare_dagster_home(load_settings())
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
     dagster = Path(sys.executable).with_name("dagster")
     workspace = PROJECT_ROOT / "workspace.yaml"
+    os.chdir(dagster_home)  # in the clone, Dagster would warn of the dagster.yaml that this home links to
     click.echo(f"Dagster UI on http://{host}:{port} (Ctrl-C ends it)", err=True)
     os.execve(  # noqa: S606 -- the UI replaces this process, so that signals reach it
         dagster, [str(dagster), "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)], environment
