@@ -42,6 +42,23 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Exception as error:
+        _explain_database_error(error)
+        raise
+
+
+def _explain_database_error(error: Exception) -> None:
+    """Exit with a message when the server refused a statement; anything else is a defect and keeps its traceback."""
+    from psycopg import Error  # noqa: PLC0415 -- only when something went wrong
+
+    if isinstance(error, Error):
+        state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
+        click.echo(
+            f"error: the database refused: {str(error).strip()}{state}\n"
+            "Next: what was committed before is kept; mend the cause and run the command again",
+            err=True,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 SQL_DIR = PROJECT_ROOT / "sql"
+OLDEST_SERVER = 150_000
+"""PostgreSQL 15: unique indexes that treat nulls as equal keep an instrument from being made twice."""
+
 _LOCK = "market-data-pipeline migrations"
 
 _LEDGER = """
@@ -117,8 +120,8 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR) -> list[Migration]:
 
     applied: list[Migration] = []
     with warehouse.connect() as connection:
-        outstanding = _outstanding(connection, directory)
-        if not outstanding:
+        _refuse_old_server(connection.info.server_version)
+        if not _outstanding(connection, directory):
             return applied
     with warehouse.connect(autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
@@ -137,6 +140,14 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR) -> list[Migration]:
         if applied:
             seed_market_rules(connection)
     return applied
+
+
+def _refuse_old_server(version: int) -> None:
+    if version < OLDEST_SERVER:
+        raise WarehouseError(
+            f"the server is PostgreSQL {version // 10_000}, expected 15 or newer",
+            next_step="upgrade the server, or unset PIPELINE_DATABASE_URL to use the embedded one",
+        )
 
 
 def _outstanding(connection: psycopg.Connection, directory: Path) -> list[Migration]:

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from pipeline_defs.cli import main as cli
@@ -147,3 +148,27 @@ def test_a_server_of_ones_own_is_not_stopped(
     code, _, err = run("doctor", capsys=capsys)
     assert code == 1
     assert "s3cret" not in err
+
+
+def test_a_refusal_of_the_database_is_a_message_not_a_traceback(
+    capsys: pytest.CaptureFixture[str], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
+    code, _, err = run("doctor", capsys=capsys)
+
+    assert code == 1
+    assert "the database refused" in err
+    assert "SQLSTATE 25006" in err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tickers_command, "callback", broken)
+    monkeypatch.setattr(sys, "argv", ["pipeline", "tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()

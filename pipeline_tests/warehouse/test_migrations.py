@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_defs.errors import WarehouseError
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
-from pipeline_defs.warehouse.migrations import read_migrations, upgrade
+from pipeline_defs.warehouse.migrations import _refuse_old_server, read_migrations, upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,3 +121,8 @@ def test_sessions_and_expiry_rules_are_seeded(warehouse: Warehouse) -> None:
     assert [day for day, _ in special] == ["2024-11-01", "2025-02-01"]
     assert rules is not None
     assert rules[0] > 0
+
+
+def test_a_server_that_is_too_old_is_refused_with_its_version() -> None:
+    with pytest.raises(WarehouseError, match="PostgreSQL 14, expected 15 or newer"):
+        _refuse_old_server(140_012)
