@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from pipeline_defs.warehouse.embedded import ensure_running, stop
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NUMBERS = itertools.count(1)
+
+# A shared machine is no stopwatch; and what CI tries, it tries again the same way.
+settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session", autouse=True)
