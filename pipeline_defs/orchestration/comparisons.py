@@ -10,7 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline_defs.orchestration.evidence import Partition, ask_all, ask_one, day_bounds, in_table
+from pipeline_defs.orchestration.evidence import Partition, ask_all, ask_one, in_table
+from pipeline_defs.warehouse.days import day_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

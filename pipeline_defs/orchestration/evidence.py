@@ -6,17 +6,16 @@ constants of this package.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
+
+from pipeline_defs.warehouse.days import day_bounds
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from pipeline_defs.warehouse.connection import Warehouse
-
-_INDIA: Final = ZoneInfo("Asia/Kolkata")
 
 # Everything but load_id, so that the same values have the same hash whichever load wrote them. Keys are unique, so
 # that equal rows cannot cancel each other out.
@@ -162,12 +161,6 @@ class QualityFinding:
     expected: str
     found: str
     detail: str
-
-
-def day_bounds(trade_date: dt.date) -> tuple[dt.datetime, dt.datetime]:
-    """Give the calendar day in India as a half-open range of UTC instants."""
-    start = dt.datetime.combine(trade_date, dt.time(), _INDIA)
-    return start.astimezone(dt.UTC), (start + dt.timedelta(days=1)).astimezone(dt.UTC)
 
 
 def partition_state(warehouse: Warehouse, partition: Partition) -> State:

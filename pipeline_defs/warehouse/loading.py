@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import zoneinfo
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -17,6 +16,7 @@ import polars as pl
 import pipeline_defs
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.schema.tables import OBSERVATION_COLUMNS
+from pipeline_defs.warehouse.days import day_bounds
 from pipeline_defs.warehouse.instruments import resolve_instruments
 from pipeline_defs.warehouse.merging import MergeCounts, Partition, is_empty, merge
 from pipeline_defs.warehouse.reports import LoadReport
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MAX_DAMAGED_FRACTION: Final = 0.5
 MIN_ROWS_TO_JUDGE: Final = 100
 """A partition of at least this many lines of which more than half were refused stores nothing."""
-
-EXCHANGE_ZONE: Final = zoneinfo.ZoneInfo("Asia/Kolkata")
 
 _INSERT_LOAD: Final = """
 INSERT INTO loads (source, dataset, trade_date, bar_seconds, underlying, status, source_type, source_url, api_version,
@@ -173,9 +171,7 @@ def refresh_pending_bars(connection: psycopg.Connection) -> None:
 
 
 def _partition(source: str, batch: ImportBatch) -> Partition:
-    start = dt.datetime.combine(batch.trade_date, dt.time(), EXCHANGE_ZONE)
-    end = dt.datetime.combine(batch.trade_date + dt.timedelta(days=1), dt.time(), EXCHANGE_ZONE)
-    partition = Partition(batch.table, source, batch.bar_seconds, start.astimezone(dt.UTC), end.astimezone(dt.UTC))
+    partition = Partition(batch.table, source, batch.bar_seconds, *day_bounds(batch.trade_date))
     outside = batch.observations.filter(~pl.col("timestamp").is_between(partition.start, partition.end, closed="left"))
     if outside.height:
         raise WarehouseError(
@@ -268,7 +264,7 @@ def _store(
         pl.lit(partition.source).alias("source"),
         pl.lit(load_id, pl.Int64()).alias("load_id"),
     )
-    rows = rows.select(name for name in (column.name for column in OBSERVATION_COLUMNS) if name in rows.columns)
+    rows = rows.select(column.name for column in OBSERVATION_COLUMNS if column.name in rows.columns)
     rows = rows.sort("timestamp", "instrument_id", "sequence")
     if is_empty(connection, partition):
         copy_in(connection, partition.table, rows)

@@ -5,7 +5,6 @@ Continuous futures come out under the contract they meant, unless the contract i
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +14,11 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, MarketSlice
 from pipeline_defs.schema.tables import DAY, MINUTE
+from pipeline_defs.warehouse.days import EXCHANGE_ZONE, day_bounds
 from pipeline_defs.warehouse.transport import copy_out
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
 
     import psycopg
@@ -94,15 +95,13 @@ class _Selection:
     tables: tuple[str, ...]
 
     def parameters(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any SQL type
-        zone = dt.timezone(dt.timedelta(hours=5, minutes=30))
-        start = dt.datetime.combine(self.start_date, dt.time(), zone)
-        end = dt.datetime.combine(self.end_date + dt.timedelta(days=1), dt.time(), zone)
+        start, end = day_bounds(self.start_date, self.end_date)
         return {
             "underlying": self.underlying,
             "start_date": self.start_date,
             "end_date": self.end_date,
-            "start": start.astimezone(dt.UTC),
-            "end": end.astimezone(dt.UTC),
+            "start": start,
+            "end": end,
             "bar_seconds": self.bar_seconds,
             "source": self.source,
             **more,
@@ -222,7 +221,7 @@ def _read_part(connection: psycopg.Connection, selection: _Selection, part: pl.D
     if part["is_alias"].any():
         days = part.select("instrument_id", "trade_date", "export_id")
         bars = (
-            bars.with_columns(trade_date=pl.col("timestamp").dt.convert_time_zone("Asia/Kolkata").dt.date())
+            bars.with_columns(trade_date=pl.col("timestamp").dt.convert_time_zone(EXCHANGE_ZONE.key).dt.date())
             .join(days, on=["instrument_id", "trade_date"], how="inner")
             .with_columns(instrument_id="export_id")
             .select(list(BAR_SCHEMA))

@@ -20,6 +20,7 @@ from pipeline_defs.orchestration.columns import BAR_SCHEMA
 from pipeline_defs.orchestration.partitions import session_partitions
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
 from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.days import day_bounds
 
 BAR_TABLES: Final = {
     "options_hourly": "Session hours of each option; the first begins at the session's open.",
@@ -90,7 +91,7 @@ def _spec(table: str, meaning: str, sources: Sequence[str], partitions: dg.Parti
 
 def _refresh(warehouse: Warehouse, trade_date: dt.date) -> None:
     with warehouse.connect(autocommit=True) as connection:
-        connection.execute("CALL refresh_bars(%s, %s)", evidence.day_bounds(trade_date))
+        connection.execute("CALL refresh_bars(%s, %s)", day_bounds(trade_date))
 
 
 def _refuse_nothing(table: str, trade_date: dt.date, rows: int) -> None:
