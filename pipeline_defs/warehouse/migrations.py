@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_defs.errors import WarehouseError
 from pipeline_defs.settings import PROJECT_ROOT
+from pipeline_defs.warehouse.seeds import market_rules_are_current, seed_market_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,12 +117,10 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR) -> list[Migration]:
         If an applied file has changed since, or one is unknown here.
 
     """
-    from pipeline_defs.warehouse.seeds import seed_market_rules  # noqa: PLC0415 -- only when something is applied
-
     applied: list[Migration] = []
     with warehouse.connect() as connection:
         _refuse_old_server(connection.info.server_version)
-        if not _outstanding(connection, directory):
+        if not _outstanding(connection, directory) and market_rules_are_current(connection):
             return applied
     with warehouse.connect(autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
@@ -137,7 +136,7 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR) -> list[Migration]:
                     [migration.version, migration.name, migration.checksum],
                 )
             applied.append(migration)
-        if applied:
+        if not market_rules_are_current(connection):
             seed_market_rules(connection)
     return applied
 

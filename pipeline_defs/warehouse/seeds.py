@@ -7,9 +7,9 @@ what changed and leaves the rest untouched.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from importlib import resources
 from typing import TYPE_CHECKING
-
-import polars as pl
 
 if TYPE_CHECKING:
     import psycopg
@@ -17,22 +17,50 @@ if TYPE_CHECKING:
 FIRST_SEEDED_DATE = dt.date(2005, 1, 1)
 
 
+def market_rules_checksum() -> str:
+    """Give a checksum of the packaged files that `sessions` and `expiry_rules` are made from."""
+    digest = hashlib.sha256(FIRST_SEEDED_DATE.isoformat().encode())
+    files = (resources.files("pipeline_defs.markets") / "data").iterdir()
+    for file in sorted(files, key=lambda file: file.name):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def market_rules_are_current(connection: psycopg.Connection) -> bool:
+    """Tell whether the database holds the market rules of this version of the files."""
+    row = connection.execute("SELECT checksum FROM market_rules_ledger").fetchone()
+    return row is not None and row[0] == market_rules_checksum()
+
+
 def seed_market_rules(connection: psycopg.Connection) -> None:
     """Bring `sessions` and `expiry_rules` in line with the packaged data, in one transaction.
+
+    Bars of sessions that are new or have other hours are refreshed after it.
 
     Parameters
     ----------
     connection : psycopg.Connection
-        In autocommit mode, or in a transaction that the caller commits.
+        In autocommit mode: `refresh_bars` owns its transactions.
 
     """
     with connection.transaction():
-        _seed_sessions(connection)
+        changed = _seed_sessions(connection)
         _seed_expiry_rules(connection)
+        connection.execute(
+            "INSERT INTO market_rules_ledger (checksum) VALUES (%s)"
+            " ON CONFLICT (only_row) DO UPDATE SET checksum = excluded.checksum, seeded_at = now()",
+            [market_rules_checksum()],
+        )
+    for begin, end in changed:
+        connection.execute("CALL refresh_bars(%s, %s)", [begin, end])
 
 
-def _seed_sessions(connection: psycopg.Connection) -> None:
-    from pipeline_defs.markets import sessions  # noqa: PLC0415 -- only when seeding
+def _seed_sessions(connection: psycopg.Connection) -> list[tuple[dt.datetime, dt.datetime]]:
+    """Write the sessions; give the hours of those that changed and of which options are stored."""
+    import polars as pl  # noqa: PLC0415 -- every command asks whether the rules are current, few seed them
+
+    from pipeline_defs.markets import sessions  # noqa: PLC0415 -- loads polars
 
     frames = [
         sessions.sessions_between(FIRST_SEEDED_DATE, sessions.last_covered_date(), segment).select(
@@ -47,12 +75,17 @@ def _seed_sessions(connection: psycopg.Connection) -> None:
         "DELETE FROM sessions AS s WHERE NOT EXISTS (SELECT FROM seeded AS n"
         " WHERE (n.market, n.segment, n.session_date) = (s.market, s.segment, s.session_date))"
     )
-    connection.execute(
-        "INSERT INTO sessions AS s SELECT * FROM seeded ON CONFLICT (market, segment, session_date) DO UPDATE"
+    changed = connection.execute(
+        "WITH written AS (INSERT INTO sessions AS s SELECT * FROM seeded"
+        " ON CONFLICT (market, segment, session_date) DO UPDATE"
         " SET open = excluded.open, close = excluded.close, kind = excluded.kind, source = excluded.source"
         " WHERE (s.open, s.close, s.kind, s.source)"
         " IS DISTINCT FROM (excluded.open, excluded.close, excluded.kind, excluded.source)"
+        " RETURNING s.segment, s.open, s.close)"
+        " SELECT w.open, w.close FROM written AS w WHERE w.segment = 'FO' AND EXISTS ("
+        "SELECT FROM options_ticks AS o WHERE o.timestamp >= w.open AND o.timestamp <= w.close) ORDER BY w.open"
     )
+    return changed.fetchall()
 
 
 def _seed_expiry_rules(connection: psycopg.Connection) -> None:

@@ -155,6 +155,8 @@ def test_a_refusal_of_the_database_is_a_message_not_a_traceback(
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         name = connection.info.dbname
+        connection.execute("DROP SCHEMA public CASCADE")  # so that there is something to migrate
+        connection.execute("CREATE SCHEMA public")
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
     code, _, err = run("doctor", capsys=capsys)

@@ -126,3 +126,24 @@ def test_sessions_and_expiry_rules_are_seeded(warehouse: Warehouse) -> None:
 def test_a_server_that_is_too_old_is_refused_with_its_version() -> None:
     with pytest.raises(WarehouseError, match="PostgreSQL 14, expected 15 or newer"):
         _refuse_old_server(140_012)
+
+
+def test_a_session_that_was_added_to_the_files_reaches_a_database_in_use(warehouse: Warehouse) -> None:
+    trade_date = "2019-01-01"
+    with warehouse.connect() as connection:
+        connection.execute("DELETE FROM sessions WHERE session_date = %s", [trade_date])
+        connection.execute(
+            "INSERT INTO options_ticks (timestamp, instrument_id, bar_seconds, sequence, source, open, high, low,"
+            " close, load_id) VALUES ('2019-01-01 03:46+00', 1, 60, 0, 'nse_csv', 5, 5, 5, 5, 1)"
+        )
+        connection.execute("UPDATE market_rules_ledger SET checksum = 'of earlier files'")
+
+    assert upgrade(warehouse) == []
+
+    with warehouse.connect() as connection:
+        segments = connection.execute(
+            "SELECT segment FROM sessions WHERE session_date = %s ORDER BY 1", [trade_date]
+        ).fetchall()
+        bars = connection.execute("SELECT close FROM options_hourly").fetchall()
+    assert segments == [("CM",), ("FO",)]
+    assert bars == [(5,)]
