@@ -1,18 +1,23 @@
-"""``pipeline db`` and ``pipeline doctor``: the server, and the state of the warehouse."""
+"""``pipeline db``: the server and the migrations of its schema."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
 
+if TYPE_CHECKING:
+    from pipeline_defs.warehouse.connection import Warehouse
+    from pipeline_defs.warehouse.migrations import Migration
+
 
 @click.group("db")
 def database() -> None:
-    """Start, stop and reach the database."""
+    """Start, stop, reach and migrate the database."""
 
 
 @database.command()
@@ -38,24 +43,78 @@ def stop() -> None:
     click.echo("stopped", err=True)
 
 
-@click.command()
+@database.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
-    """Show where state lives, what the database can do and what it holds."""
-    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
-    from pipeline_defs.warehouse.listing import describe  # noqa: PLC0415
+def status(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """Show every migration and whether the schema is still what they made; changes nothing.
 
-    settings = load_settings()
-    state = {"home": str(settings.home), **describe(open_warehouse(settings))}
+    Exit code 1 if a migration is outstanding, unknown or changed, or if the schema was changed by hand.
+    """
+    from pipeline_defs.warehouse.migrations import State, find_drift, migration_states, server_layers  # noqa: PLC0415
+
+    warehouse = _unmigrated_warehouse()
+    with warehouse.connect() as connection:
+        layers = server_layers(connection)
+        states = migration_states(connection)
+        drift = find_drift(connection)
+    in_order = not drift.differences and all(entry.state is State.APPLIED for entry in states)
     if as_json:
-        click.echo(json.dumps(state))
+        report = {
+            "database": warehouse.public_url,
+            "layers_possible": layers,
+            "migrations": [entry.to_json() for entry in states],
+            "drift": list(drift.differences),
+            "in_order": in_order,
+        }
+        click.echo(json.dumps(report))
+    else:
+        for entry in states:
+            when = "" if entry.applied_at is None else f"  {entry.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+            click.echo(f"{entry.name:<56} {entry.state.value}{when}")
+        for difference in drift.differences:
+            click.echo(f"schema: {difference}")
+        if any(entry.state is State.OUTSTANDING for entry in states):
+            click.echo("Next: 'pipeline db upgrade' applies what is outstanding", err=True)
+    click.get_current_context().exit(0 if in_order else 1)
+
+
+@database.command()
+@click.option("--to", type=int, help="Leave out migrations with a higher number.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def upgrade(to: int | None, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """Apply outstanding migrations; imports and exports do it by themselves."""
+    from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
+
+    _report("applied", migrations.upgrade(_unmigrated_warehouse(), to=to), as_json=as_json)
+
+
+@database.command()
+@click.option("--to", type=int, required=True, help="Number of the highest migration to keep.")
+@click.option("--yes", "accept_loss", is_flag=True, help="Also undo what takes stored information with it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def downgrade(to: int, accept_loss: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """Undo migrations, the highest number first, so that an older version of the pipeline can use the database.
+
+    This version would apply them again with its next command.
+    """
+    from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
+
+    undone = migrations.downgrade(_unmigrated_warehouse(), to, accept_loss=accept_loss)
+    _report("undone", undone, as_json=as_json)
+
+
+def _unmigrated_warehouse() -> Warehouse:
+    """Give the database as it is, for commands that look at the schema or change it step by step."""
+    from pipeline_defs.warehouse.connection import Warehouse, database_url  # noqa: PLC0415 -- keeps --help quick
+
+    return Warehouse(database_url(load_settings()))
+
+
+def _report(verb: str, migrations: list[Migration], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({verb: [migration.name for migration in migrations]}))
         return
-    for name, value in state.items():
-        if name == "datasets":
-            for dataset in state["datasets"]:
-                click.echo(
-                    f"{dataset['dataset']:<16} {dataset['bar_seconds']:>6} s  {dataset['first']} .. {dataset['last']}"
-                    f"  {dataset['rows_stored']:>12,} rows in {dataset['loads']} loads"
-                )
-        else:
-            click.echo(f"{name}: {value}")
+    for migration in migrations:
+        click.echo(f"{verb} {migration.name}")
+    if not migrations:
+        click.echo(f"nothing {verb}: the database is there already", err=True)

@@ -159,7 +159,7 @@ def test_a_refusal_of_the_database_is_a_message_not_a_traceback(
         connection.execute("CREATE SCHEMA public")
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
-    code, _, err = run("doctor", capsys=capsys)
+    code, _, err = run("db", "upgrade", capsys=capsys)
 
     assert code == 1
     assert "the database refused" in err
