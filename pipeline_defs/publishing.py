@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_defs.exports.run import PublishedExport, export_slice
 from pipeline_defs.warehouse.catalogs import record_catalog
-from pipeline_defs.warehouse.slices import read_market_slice
+from pipeline_defs.warehouse.slices import open_market_slice
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,6 +26,7 @@ def export_underlying(
     end_date: dt.date,
     *,
     output: Path,
+    known_at: dt.datetime | None = None,
 ) -> PublishedExport:
     """Export an underlying's minute bars, verified by the engine, and record the catalog.
 
@@ -41,6 +42,8 @@ def export_underlying(
         Trade dates, inclusive.
     output : Path
         Directory to publish; replaced atomically if it is one of our exports.
+    known_at : datetime.datetime, optional
+        Export what was known at this instant: an earlier export can be made again, byte for byte.
 
     Returns
     -------
@@ -52,8 +55,8 @@ def export_underlying(
         If there is nothing to export or the engine did not confirm the export; nothing is published then.
 
     """
-    market = read_market_slice(warehouse, underlying, start_date, end_date)
-    published = export_slice(format_name, market, output)
+    with open_market_slice(warehouse, underlying, start_date, end_date, known_at=known_at) as market:
+        published = export_slice(format_name, market, output)
     record_catalog(
         warehouse,
         market,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.options import DATE, INSTANT
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.option("--start-date", type=DATE, required=True, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, required=True, help="Last trade date, inclusive.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Directory to publish.")
+@click.option(
+    "--as-of", "known_at", type=INSTANT, help="Export what was known at this instant, e.g. 2025-08-14T18:00+05:30."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
     format_name: str,
@@ -28,6 +31,7 @@ def export(
     start_date: dt.date,
     end_date: dt.date,
     output: Path,
+    known_at: dt.datetime | None,
     as_json: bool,  # noqa: FBT001 -- click passes flags by name
 ) -> None:
     """Build a catalog, let the engine verify it, publish it.
@@ -44,9 +48,11 @@ def export(
         start_date,
         end_date,
         output=output.expanduser().absolute(),
+        known_at=known_at,
     )
     if as_json:
         click.echo(json.dumps(published.to_json()))
     else:
         counts = ", ".join(f"{count} {name}" for name, count in published.counts.items())
         click.echo(f"{published.path}: {counts}; confirmed by {published.verification.engine}")
+        click.echo(f"known at {published.known_at.isoformat()}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--underlying", help="Only this underlying.")
 @click.option("--start-date", type=DATE, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
+@click.option("--reread", is_flag=True, help="Read files, too, whose content is known and stored already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_data(
     source_name: str,
@@ -31,7 +32,8 @@ def import_data(
     underlying: str | None,
     start_date: dt.date | None,
     end_date: dt.date | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    reread: bool,  # noqa: FBT001 -- click passes flags by name
+    as_json: bool,  # noqa: FBT001
 ) -> None:
     """Import files or an API's data into the warehouse.
 
@@ -47,7 +49,7 @@ def import_data(
     try:
         source = get_source(source_name)
         request = ImportRequest(start_date=start_date, end_date=end_date, underlying=underlying, path=path)
-        for report in import_source(open_warehouse(load_settings()), source, request):
+        for report in import_source(open_warehouse(load_settings()), source, request, reread=reread):
             reports.append(report)
             if not as_json:
                 click.echo(_line(report))

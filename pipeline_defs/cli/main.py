@@ -7,10 +7,13 @@ import sys
 import click
 
 import pipeline_defs
-from pipeline_defs.cli.database import database, doctor
+from pipeline_defs.cli.database import database
+from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
+from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine
 from pipeline_defs.cli.interface import ui
+from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
 from pipeline_defs.errors import PipelineError
 
@@ -25,7 +28,7 @@ def commands() -> None:
     """
 
 
-for command in (tickers, import_data, quarantine, export, database, doctor, ui):
+for command in (tickers, import_data, quarantine, terms, export, corrections, diff, database, doctor, ui):
     commands.add_command(command)
 
 

@@ -23,3 +23,27 @@ class _Date(click.ParamType[dt.date]):
 
 
 DATE = _Date()
+
+
+class _Instant(click.ParamType[dt.datetime]):
+    """A point in time with its offset, as ISO 8601 writes it."""
+
+    name = "instant"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """Turn the text into an instant, or fail with what was expected."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            instant = dt.datetime.fromisoformat(str(value))
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None:
+            self.fail(
+                f"{value!r} is not an instant; expected date, time and offset, e.g. 2025-08-14T18:00+05:30", param, ctx
+            )
+        return instant
+
+
+INSTANT = _Instant()
+"""Use as ``type=INSTANT``."""

@@ -16,6 +16,7 @@ from pipeline_defs.exports.registry import get_exporter
 from pipeline_defs.storage.publish import publish_directory, staging
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
     from pipeline_defs.schema.exports import MarketSlice, Verification
@@ -43,6 +44,8 @@ class PublishedExport:
         Engine and version it was written for.
     verification : Verification
         What the engine read back.
+    known_at : datetime.datetime
+        Knowledge time of the data: as of it the same export can be made again.
 
     """
 
@@ -53,6 +56,7 @@ class PublishedExport:
     counts: dict[str, int]
     engine: str
     verification: Verification
+    known_at: dt.datetime
 
     @property
     def verified(self) -> bool:
@@ -65,8 +69,8 @@ class PublishedExport:
         Returns
         -------
         dict
-            `path`, `manifest`, `verified`, `format`, `rows` (bars), `instruments`, `engine` and
-            `catalog_hash`.
+            `path`, `manifest`, `verified`, `format`, `rows` (bars), `instruments`, `engine`,
+            `catalog_hash` and `known_at`.
 
         """
         return {
@@ -78,6 +82,7 @@ class PublishedExport:
             "instruments": self.counts["instruments"],
             "engine": self.engine,
             "catalog_hash": self.catalog_hash,
+            "known_at": self.known_at.isoformat(),
         }
 
 
@@ -133,6 +138,7 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
         counts=built.counts,
         engine=built.engine,
         verification=verification,
+        known_at=market.known_at,
     )
 
 

@@ -104,6 +104,8 @@ def import_session(
     request = ImportRequest(start_date=trade_date, end_date=trade_date)
     reports: dict[str, list[LoadReport]] = {}
     selected = SelectedTables(source, tables)
-    for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id):
+    # Who materialises a partition by hand wants it made right, even if rows were changed behind the pipeline's back:
+    # the files are read again, and rows that are there already are not written again.
+    for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id, reread=True):
         reports.setdefault(report.dataset, []).append(report)
     return reports

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
@@ -72,6 +72,35 @@ FILE_SCHEMA: Final[dict[str, pl.DataType]] = {
 """One row per file or archive member read. `logical_name` identifies a delivery across re-deliveries."""
 
 
+class DeliveryLedger(Protocol):
+    """What the warehouse tells a source about deliveries it was given before."""
+
+    def knows_date(self, trade_date: dt.date) -> bool:
+        """Tell whether there is any delivery of the date to compare with; if not, a digest is not needed yet."""
+        ...
+
+    def holds(self, trade_date: dt.date, digest: str) -> bool:
+        """Tell whether the warehouse holds the delivery as it would be read now; the source leaves it out then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """All that a source read for one trade date, as the ledger remembers it.
+
+    Parameters
+    ----------
+    digest : str
+        Over names and contents; equal when reading again would give the same batches.
+    parts : int
+        Number of batches made of it.
+
+    """
+
+    digest: str
+    parts: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """What to fetch.
@@ -84,6 +113,8 @@ class ImportRequest:
         Restrict to one underlying; None is all.
     path : Path or None
         File or folder to read, for file sources.
+    ledger : DeliveryLedger or None
+        Asked by a source that can tell a delivery before it reads it; None to read everything.
 
     """
 
@@ -91,6 +122,7 @@ class ImportRequest:
     end_date: dt.date | None = None
     underlying: str | None = None
     path: Path | None = None
+    ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a range that ends before it starts."""
@@ -182,6 +214,8 @@ class ImportBatch:
         Why there are no observations, when that is confirmed (a holiday, say).
     underlying : str or None
         Set when the request was restricted: the batch says nothing about other underlyings.
+    delivery : Delivery or None
+        What the batch was read from, if the source can recognise it next time.
 
     """
 
@@ -195,6 +229,7 @@ class ImportBatch:
     findings: tuple[Finding, ...] = field(default=())
     empty_reason: str | None = None
     underlying: str | None = None
+    delivery: Delivery | None = None
 
     @property
     def rows_read(self) -> int:

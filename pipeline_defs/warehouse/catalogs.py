@@ -54,6 +54,7 @@ def record_catalog(
         "engine": verification.engine,
         "rows": int(market.instruments["row_count"].sum()),
         "load_ids": list(market.load_ids),
+        "known_at": market.known_at,
         "verification": json.dumps({"passed": verification.passed, "checks": verification.checks}, default=str),
     }
     with warehouse.connect() as connection:
@@ -67,8 +68,9 @@ def record_catalog(
             return int(known[0])
         row = connection.execute(
             "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
-            " load_ids, verification) VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s, %(path)s,"
-            " %(catalog_hash)s, %(engine)s, %(rows)s, %(load_ids)s, %(verification)s) RETURNING catalog_id",
+            " load_ids, verification, known_at) VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s,"
+            " %(path)s, %(catalog_hash)s, %(engine)s, %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s)"
+            " RETURNING catalog_id",
             values,
         ).fetchone()
     return 0 if row is None else int(row[0])

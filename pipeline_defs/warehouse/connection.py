@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from pipeline_defs.settings import Settings
 
-SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c work_mem=64MB -c client_connection_check_interval=2s"
-"""UTC everywhere; no JIT, which costs seconds on many small chunks; a day's groups fit into memory; a killed client's
-statement ends by itself."""
+SESSION_OPTIONS = " ".join(
+    f"-c {setting}"
+    for setting in ("timezone=UTC", "datestyle=ISO", "jit=off", "work_mem=64MB", "client_connection_check_interval=2s")
+)
+"""UTC everywhere, written the ISO way; no JIT, which costs seconds on many small chunks; a day of groups in memory;
+a killed client's statement ends by itself."""
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]+):[^@]*@")
 

@@ -2,6 +2,9 @@
 
 Rows that did not change are not touched, changed and vanished ones move to the history table first. A row may vanish
 only if the load read every file the row had come from: an import of one file says nothing about another's rows.
+
+Three ways lead there, the cheapest that fits is taken: an empty partition takes the rows as they come; a partition with
+a valid fingerprint is sent only the rows that differ; any other is sent all of them and compared on the server.
 """
 
 from __future__ import annotations
@@ -9,51 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import polars as pl
+
 from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS, OBSERVATION_COLUMNS, OBSERVATION_KEY
+from pipeline_defs.warehouse.fingerprints import (
+    Fingerprint,
+    forget_fingerprint,
+    read_fingerprint,
+    take_fingerprint,
+    write_fingerprint,
+)
+from pipeline_defs.warehouse.partitions import IN_PARTITION, Partition
 from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
-    import datetime as dt
-
-    import polars as pl
     import psycopg
 
 _MEASURES: Final = tuple(column.name for column in MEASUREMENT_COLUMNS)
 _COLUMNS: Final = tuple(column.name for column in OBSERVATION_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """The rows one load may touch.
-
-    Parameters
-    ----------
-    table : str
-        Observation table.
-    source : str
-        Adapter name.
-    bar_seconds : int
-        Resolution.
-    start, end : datetime.datetime
-        The trade date in the exchange's zone, as UTC instants; `end` is exclusive.
-
-    """
-
-    table: str
-    source: str
-    bar_seconds: int
-    start: dt.datetime
-    end: dt.datetime
-
-    def parameters(self, load_id: int) -> dict[str, Any]:
-        """Bind the partition into the statements of this module."""
-        return {
-            "source": self.source,
-            "bar_seconds": self.bar_seconds,
-            "start": self.start,
-            "end": self.end,
-            "load_id": load_id,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,54 +43,38 @@ class MergeCounts:
     retired: int
 
 
-_IN_PARTITION: Final = (
-    "t.timestamp >= %(start)s AND t.timestamp < %(end)s AND t.source = %(source)s AND t.bar_seconds = %(bar_seconds)s"
-)
+_IS_EMPTY: Final = f"SELECT NOT EXISTS (SELECT FROM {{table}} AS t WHERE {IN_PARTITION})"
 
-_IS_EMPTY: Final = "SELECT NOT EXISTS (SELECT FROM {table} AS t WHERE " + _IN_PARTITION + ")"
+_COUNT: Final = f"SELECT count(*) FROM {{table}} AS t WHERE {IN_PARTITION}"
 
 _SAME_KEY: Final = " AND ".join(f"t.{name} = i.{name}" for name in OBSERVATION_KEY)
 
-# One pass over both sides leaves only what differs; everything after it touches just those rows.
-_FIND_DIFFERENCES: Final = (
-    "CREATE TEMP TABLE difference ON COMMIT DROP AS SELECT i.*, t.source IS NOT NULL AS is_correction"
-    " FROM incoming AS i LEFT JOIN {table} AS t ON "
-    + _SAME_KEY
-    + " AND "
-    + _IN_PARTITION
-    + " WHERE t.source IS NULL OR ("
-    + ", ".join(f"t.{name}" for name in _MEASURES)
-    + ")"
-    " IS DISTINCT FROM (" + ", ".join(f"i.{name}" for name in _MEASURES) + ")"
-)
+# One pass over both sides leaves only what differs, with the earlier values; the rest touches just those rows.
+_FIND_DIFFERENCES: Final = f"""
+CREATE TEMP TABLE difference ON COMMIT DROP AS
+SELECT i.*, t.source IS NOT NULL AS is_correction, {", ".join(f"t.{name} AS old_{name}" for name in _MEASURES)},
+       t.load_id AS old_load_id
+FROM incoming AS i LEFT JOIN {{table}} AS t ON {_SAME_KEY} AND {IN_PARTITION}
+WHERE t.source IS NULL
+   OR ({", ".join(f"t.{name}" for name in _MEASURES)}) IS DISTINCT FROM ({", ".join(f"i.{name}" for name in _MEASURES)})
+"""
 
-_KEEP_CORRECTED: Final = (
-    "INSERT INTO {table}_history (" + ", ".join(_COLUMNS) + ", superseded_by, change)"
-    " SELECT t.*, %(load_id)s, 'corrected' FROM {table} AS t JOIN difference AS i ON "
-    + _SAME_KEY
-    + " WHERE i.is_correction AND "
-    + _IN_PARTITION
-)
+_KEEP_CORRECTED: Final = f"""
+INSERT INTO {{table}}_history ({", ".join(OBSERVATION_KEY)}, {", ".join(_MEASURES)}, load_id, superseded_by, change)
+SELECT {", ".join(OBSERVATION_KEY)}, {", ".join(f"old_{name}" for name in _MEASURES)}, old_load_id, load_id, 'corrected'
+FROM difference WHERE is_correction
+"""
 
-_CORRECT: Final = (
-    "UPDATE {table} AS t SET ("
-    + ", ".join(_MEASURES)
-    + ", load_id) = ("
-    + ", ".join(f"i.{name}" for name in _MEASURES)
-    + ", %(load_id)s)"
-    " FROM difference AS i WHERE i.is_correction AND " + _SAME_KEY + " AND " + _IN_PARTITION
-)
+_CORRECT: Final = f"""
+UPDATE {{table}} AS t
+SET ({", ".join(_MEASURES)}, load_id) = ({", ".join(f"i.{name}" for name in _MEASURES)}, i.load_id)
+FROM difference AS i WHERE i.is_correction AND {_SAME_KEY} AND {IN_PARTITION}
+"""
 
-_ADD: Final = (
-    "INSERT INTO {table} ("
-    + ", ".join(_COLUMNS)
-    + ") SELECT "
-    + ", ".join(_COLUMNS)
-    + " FROM difference WHERE NOT is_correction ORDER BY "
-    + ", ".join(OBSERVATION_KEY)
-)
-
-_COUNT: Final = "SELECT count(*) FROM {table} AS t WHERE " + _IN_PARTITION
+_ADD: Final = f"""
+INSERT INTO {{table}} ({", ".join(_COLUMNS)})
+SELECT {", ".join(_COLUMNS)} FROM difference WHERE NOT is_correction ORDER BY {", ".join(OBSERVATION_KEY)}
+"""
 
 # Pairs of (earlier load, instrument) of which every file was read again by this load.
 _SPOKEN_FOR: Final = """
@@ -131,47 +92,34 @@ GROUP BY li.load_id, li.instrument_id
 HAVING bool_and(now.load_id IS NOT NULL)
 """
 
-_RETIRE: Final = (
-    "WITH gone AS (DELETE FROM {table} AS t USING spoken_for AS s WHERE t.load_id = s.load_id"
-    " AND t.instrument_id = s.instrument_id AND "
-    + _IN_PARTITION
-    + " AND NOT EXISTS (SELECT FROM incoming AS i WHERE "
-    + _SAME_KEY
-    + ") RETURNING t.*)"
-    " INSERT INTO {table}_history (" + ", ".join(_COLUMNS) + ", superseded_by, change)"
-    " SELECT gone.*, %(load_id)s, 'retired' FROM gone"
+_RETIRE: Final = f"""
+WITH gone AS (
+    DELETE FROM {{table}} AS t USING spoken_for AS s
+    WHERE t.load_id = s.load_id AND t.instrument_id = s.instrument_id AND {IN_PARTITION}
+      AND NOT EXISTS (SELECT FROM incoming AS i WHERE {_SAME_KEY})
+    RETURNING t.*
 )
+INSERT INTO {{table}}_history ({", ".join(_COLUMNS)}, superseded_by, change)
+SELECT gone.*, %(load_id)s, 'retired' FROM gone
+"""
 
 
-def is_empty(connection: psycopg.Connection, partition: Partition) -> bool:
-    """Tell whether nothing is stored for the partition yet, so that rows can go straight in."""
-    row = connection.execute(_sql(_IS_EMPTY, partition), partition.parameters(0)).fetchone()
-    return bool(row is not None and row[0])
-
-
-def merge(
-    connection: psycopg.Connection,
-    partition: Partition,
-    rows: pl.DataFrame,
-    *,
-    load_id: int,
-    trade_date: dt.date,
-    underlying: str | None,
+def bring_in_line(
+    connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, load_id: int, underlying: str | None
 ) -> MergeCounts:
-    """Bring a partition that already holds rows in line with a new import.
+    """Make a partition hold what a load read.
 
     Parameters
     ----------
     connection : psycopg.Connection
-        In the load's transaction; `loads`, `load_files` of this load are written already.
+        In the load's transaction, holding the partition's lock; `loads`, `load_files` and `load_instruments` of this
+        load are written already.
     partition : Partition
         What may be touched.
     rows : polars.DataFrame
-        All columns of the table, sorted by its key.
+        Columns of the table (those without any value may be absent), sorted by its key.
     load_id : int
         This load.
-    trade_date : datetime.date
-        Of the partition.
     underlying : str or None
         Set when the import was restricted to one underlying.
 
@@ -180,33 +128,106 @@ def merge(
     MergeCounts
 
     """
-    parameters = partition.parameters(load_id)
-    connection.execute(_sql("CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP", partition))
-    copy_in(connection, "incoming", rows)
-    connection.execute("ANALYZE incoming")
+    incoming = take_fingerprint(rows)
+    known = read_fingerprint(connection, partition)
+    if known is None and _ask(connection, partition, _IS_EMPTY):
+        copy_in(connection, partition.table, rows, typed=True)
+        write_fingerprint(connection, partition, incoming)
+        return MergeCounts(rows.height, 0, 0, 0)
     # A chunk that was filled moments ago has no statistics: a nested loop over it would take minutes.
     connection.execute("SET LOCAL enable_nestloop = off")
-    connection.execute(_sql(_FIND_DIFFERENCES, partition), parameters)
-    before = _scalar(connection.execute(_sql(_COUNT, partition), parameters))
-    corrected = connection.execute(_sql(_KEEP_CORRECTED, partition), parameters).rowcount
-    if corrected:
-        connection.execute(_sql(_CORRECT, partition), parameters)
-    stored = connection.execute(_sql(_ADD, partition), parameters).rowcount
+    counts = None if known is None else _merge_differing(connection, partition, rows, incoming, known)
+    if counts is None:
+        before = _ask(connection, partition, _COUNT)
+        counts = _merge_all(connection, partition, rows, before, {"load_id": load_id, "underlying": underlying})
+        if before + counts.stored - counts.retired != rows.height:
+            forget_fingerprint(connection, partition)
+            return counts
+    write_fingerprint(connection, partition, incoming)
+    return counts
+
+
+def find_differing(incoming: Fingerprint, known: Fingerprint) -> tuple[pl.Series, int]:
+    """Compare what is stored with what came in.
+
+    Parameters
+    ----------
+    incoming, known : Fingerprint
+        Both in the order of the table's key.
+
+    Returns
+    -------
+    tuple of polars.Series and int
+        A mask of the incoming rows that are not stored as they are, and the number of stored rows that did not come in
+        as they are: corrected or vanished.
+
+    """
+    ours, theirs = incoming.hashes, known.hashes
+    if len(ours) == len(theirs):
+        # Mostly the same rows stand at the same places, and only the others need to be looked for.
+        mask = ours != theirs
+        sent, left = ours[mask], theirs[mask]
+    else:
+        mask = np.ones(len(ours), dtype=np.bool_)
+        sent, left = ours, theirs
+    mask[mask] = ~np.isin(sent, left)
+    return pl.Series(mask), int(np.count_nonzero(~np.isin(left, sent)))
+
+
+def _merge_differing(
+    connection: psycopg.Connection,
+    partition: Partition,
+    rows: pl.DataFrame,
+    incoming: Fingerprint,
+    known: Fingerprint,
+) -> MergeCounts | None:
+    """Send only what differs; None, with nothing changed, if rows vanished and all must be looked at."""
+    mask, missing = find_differing(incoming, known)
+    differing = rows.filter(mask)
+    if differing.is_empty() and not missing:
+        return MergeCounts(0, rows.height, 0, 0)
+    corrected = _stage(connection, partition, differing)
+    if corrected != missing:
+        connection.execute("DROP TABLE incoming, difference")
+        return None
+    stored = _apply_differences(connection, partition, corrected)
+    return MergeCounts(stored, rows.height - stored - corrected, corrected, 0)
+
+
+def _merge_all(
+    connection: psycopg.Connection,
+    partition: Partition,
+    rows: pl.DataFrame,
+    before: int,
+    load: dict[str, Any],
+) -> MergeCounts:
+    corrected = _stage(connection, partition, rows)
+    stored = _apply_differences(connection, partition, corrected)
     retired = 0
     if before > rows.height - stored:
-        connection.execute(
-            _SPOKEN_FOR,
-            {**parameters, "dataset": partition.table, "trade_date": trade_date, "underlying": underlying},
-        )
-        retired = connection.execute(_sql(_RETIRE, partition), parameters).rowcount
+        parameters = partition.parameters(**load)
+        connection.execute(_SPOKEN_FOR, parameters)
+        retired = connection.execute(partition.statement(_RETIRE), parameters).rowcount
     return MergeCounts(stored, rows.height - stored - corrected, corrected, retired)
 
 
-def _scalar(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
-    row = cursor.fetchone()
+def _stage(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame) -> int:
+    """Send rows and set those apart that differ from the stored ones; give the number of corrections."""
+    connection.execute(partition.statement("CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP"))
+    copy_in(connection, "incoming", rows, typed=True)
+    connection.execute("ANALYZE incoming")
+    connection.execute(partition.statement(_FIND_DIFFERENCES), partition.parameters())
+    return _ask(connection, partition, "SELECT count(*) FROM difference WHERE is_correction")
+
+
+def _apply_differences(connection: psycopg.Connection, partition: Partition, corrected: int) -> int:
+    """Correct and add what was set apart; give the number of rows added."""
+    if corrected:
+        connection.execute(partition.statement(_KEEP_CORRECTED))
+        connection.execute(partition.statement(_CORRECT), partition.parameters())
+    return connection.execute(partition.statement(_ADD)).rowcount
+
+
+def _ask(connection: psycopg.Connection, partition: Partition, question: str) -> int:
+    row: tuple[Any, ...] | None = connection.execute(partition.statement(question), partition.parameters()).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def _sql(template: str, partition: Partition) -> str:
-    """Insert the table name, which is one of our own."""
-    return template.replace("{table}", partition.table)

@@ -68,7 +68,8 @@ def _seed_sessions(connection: psycopg.Connection) -> list[tuple[dt.datetime, dt
         )
         for segment in ("FO", "CM")
     ]
-    connection.execute("CREATE TEMP TABLE seeded (LIKE sessions) ON COMMIT DROP")
+    columns = "market, segment, session_date, open, close, kind, source"
+    connection.execute(f"CREATE TEMP TABLE seeded ON COMMIT DROP AS SELECT {columns} FROM sessions LIMIT 0")
     with connection.cursor().copy("COPY seeded FROM STDIN (FORMAT csv)") as copy:
         copy.write(pl.concat(frames).write_csv(include_header=False).encode())
     connection.execute(
@@ -76,7 +77,7 @@ def _seed_sessions(connection: psycopg.Connection) -> list[tuple[dt.datetime, dt
         " WHERE (n.market, n.segment, n.session_date) = (s.market, s.segment, s.session_date))"
     )
     changed = connection.execute(
-        "WITH written AS (INSERT INTO sessions AS s SELECT * FROM seeded"
+        f"WITH written AS (INSERT INTO sessions AS s ({columns}) SELECT * FROM seeded"
         " ON CONFLICT (market, segment, session_date) DO UPDATE"
         " SET open = excluded.open, close = excluded.close, kind = excluded.kind, source = excluded.source"
         " WHERE (s.open, s.close, s.kind, s.source)"

@@ -1,10 +1,13 @@
 """Read one underlying over a range of trade dates, for an exporter.
 
-Continuous futures come out under the contract they meant, unless the contract itself was delivered for that day.
+Everything is read in one snapshot: what is imported meanwhile is seen wholly or not at all. The same reads answer what
+was known at an earlier instant. Continuous futures come out under the contract they meant, unless the contract itself
+was delivered for that day.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +15,7 @@ import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.columns import TIMESTAMP
-from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, MarketSlice
+from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA, MarketSlice
 from pipeline_defs.schema.tables import DAY, MINUTE
 from pipeline_defs.warehouse.days import EXCHANGE_ZONE, day_bounds
 from pipeline_defs.warehouse.transport import copy_out
@@ -31,7 +34,7 @@ ROWS_AT_A_TIME: Final = 2_000_000
 _SESSION_SCHEMA: Final[dict[str, pl.DataType]] = {"session_date": pl.Date(), "open": TIMESTAMP, "close": TIMESTAMP}
 
 _SESSIONS: Final = """
-SELECT session_date, open, close FROM sessions
+SELECT session_date, open, close FROM {sessions} AS s
 WHERE market = 'NSE' AND segment = 'FO' AND session_date BETWEEN %(start_date)s AND %(end_date)s
 ORDER BY session_date
 """
@@ -48,21 +51,24 @@ _COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 _COVERAGE_OF_TABLE: Final = """
-SELECT '{table}' AS dataset, o.instrument_id, coalesce(c.contract_id, o.instrument_id) AS export_id, o.trade_date,
-       o.rows, o.first_timestamp, o.last_timestamp
+SELECT '{dataset}' AS dataset, o.instrument_id,
+       coalesce(c.contract_id, m.instrument_id, o.instrument_id) AS export_id, o.trade_date, o.rows,
+       o.first_timestamp, o.last_timestamp
 FROM (SELECT instrument_id, ("timestamp" AT TIME ZONE 'Asia/Kolkata')::date AS trade_date, count(*) AS rows,
              min("timestamp") AS first_timestamp, max("timestamp") AS last_timestamp
-      FROM {table}
+      FROM {observations} AS o
       WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s
         AND source = %(source)s AND open IS NOT NULL
-        AND instrument_id IN (SELECT instrument_id FROM instrument_terms WHERE underlying = %(underlying)s)
+        AND instrument_id IN (SELECT instrument_id FROM {instrument_terms} AS t WHERE underlying = %(underlying)s)
       GROUP BY 1, 2) AS o
-LEFT JOIN continuous_contracts AS c USING (instrument_id, trade_date)
+LEFT JOIN {continuous_contracts} AS c USING (instrument_id, trade_date)
+LEFT JOIN instrument_merges_as_of(coalesce(%(known_at)s::timestamptz, 'infinity')) AS m
+    ON m.duplicate_id = o.instrument_id
 """
 
 _BARS_OF_TABLE: Final = """
 SELECT o.instrument_id, o."timestamp", o.open, o.high, o.low, o.close, coalesce(o.volume, 0) AS volume, o.open_interest
-FROM {table} AS o
+FROM {observations} AS o
 WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds = %(bar_seconds)s
   AND o.source = %(source)s AND o.open IS NOT NULL AND o.instrument_id = ANY (%(instrument_ids)s)
 """
@@ -70,14 +76,24 @@ WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds =
 _TERMS: Final = """
 SELECT t.instrument_id, t.kind, t.symbol, t.underlying, t.expiry, t.strike, t.option_type, t.rank, t.series, t.isin,
        t.lot_size, t.tick_size, t.venue, t.currency,
-       (SELECT s.close FROM sessions AS s WHERE s.market = 'NSE' AND s.segment = 'FO' AND s.session_date <= t.expiry
+       (SELECT s.close FROM {sessions} AS s WHERE s.market = 'NSE' AND s.segment = 'FO' AND s.session_date <= t.expiry
         ORDER BY s.session_date DESC LIMIT 1) AS expiry_close
-FROM instrument_terms AS t
-WHERE t.instrument_id = ANY (%(instrument_ids)s) AND t.valid_from <= %(end_date)s AND t.valid_to > %(end_date)s
+FROM unnest(%(instrument_ids)s::integer[], %(last_dates)s::date[]) AS i (instrument_id, last_date)
+JOIN {instrument_terms} AS t
+    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.last_date
+"""
+
+_TERM_PERIODS: Final = """
+SELECT t.instrument_id, nullif(t.valid_from, '-infinity') AS valid_from, nullif(t.valid_to, 'infinity') AS valid_to,
+       t.symbol, t.underlying, t.expiry, t.strike, t.lot_size, t.tick_size, t.multiplier
+FROM unnest(%(instrument_ids)s::integer[], %(first_dates)s::date[], %(last_dates)s::date[])
+    AS i (instrument_id, first_date, last_date)
+JOIN {instrument_terms} AS t
+    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.first_date
 """
 
 _LOADS: Final = """
-SELECT DISTINCT load_id FROM {table}
+SELECT DISTINCT load_id FROM {observations} AS o
 WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s AND source = %(source)s
   AND instrument_id = ANY (%(instrument_ids)s)
 """
@@ -93,6 +109,7 @@ class _Selection:
     bar_seconds: int
     source: str
     tables: tuple[str, ...]
+    known_at: dt.datetime | None
 
     def parameters(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any SQL type
         start, end = day_bounds(self.start_date, self.end_date)
@@ -104,11 +121,22 @@ class _Selection:
             "end": end,
             "bar_seconds": self.bar_seconds,
             "source": self.source,
+            "known_at": self.known_at,
             **more,
         }
 
+    def statement(self, template: str, dataset: str = "") -> str:
+        """Name the tables: those of today, or what was known of them at `known_at`."""
+        for table in ("sessions", "instrument_terms", "continuous_contracts"):
+            template = template.replace(f"{{{table}}}", self._relation(table))
+        return template.replace("{dataset}", dataset).replace("{observations}", self._relation(dataset))
 
-def read_market_slice(
+    def _relation(self, table: str) -> str:
+        return table if self.known_at is None else f"{table}_as_of(%(known_at)s)"
+
+
+@contextmanager
+def open_market_slice(
     warehouse: Warehouse,
     underlying: str,
     start_date: dt.date,
@@ -116,7 +144,8 @@ def read_market_slice(
     *,
     bar_seconds: int = MINUTE,
     source: str = "nse_csv",
-) -> MarketSlice:
+    known_at: dt.datetime | None = None,
+) -> Iterator[MarketSlice]:
     """Describe what the warehouse holds of an underlying, with a reader for its bars.
 
     Parameters
@@ -131,11 +160,13 @@ def read_market_slice(
         Resolution to export.
     source : str, default "nse_csv"
         Whose observations.
+    known_at : datetime.datetime, optional
+        Read what was known at this instant, corrections since left out; default what is known now.
 
-    Returns
-    -------
+    Yields
+    ------
     MarketSlice
-        Its `read_bars` opens a connection of its own for each call.
+        Usable inside the block only: its reads share one connection and one snapshot.
 
     Raises
     ------
@@ -143,30 +174,60 @@ def read_market_slice(
         If the warehouse holds no bar of the selection.
 
     """
+    import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
+
+    if known_at is not None and known_at.tzinfo is None:
+        raise ExportError(
+            f"the instant {known_at} has no time zone",
+            next_step="write it with its offset, e.g. 2025-08-14T18:00+05:30",
+        )
     tables = ("options_ticks", "futures_ticks", "equity_daily" if bar_seconds >= DAY else "spot_prices")
-    selection = _Selection(underlying, start_date, end_date, bar_seconds, source, tables)
+    selection = _Selection(underlying, start_date, end_date, bar_seconds, source, tables, known_at)
     with warehouse.connect() as connection:
-        sessions = copy_out(connection, _SESSIONS, _SESSION_SCHEMA, selection.parameters())
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        # Tables that were filled moments ago have no statistics yet: a nested loop over them would take minutes.
+        connection.execute("SET LOCAL enable_nestloop = off")
+        sessions = copy_out(connection, selection.statement(_SESSIONS), _SESSION_SCHEMA, selection.parameters())
         coverage = _coverage(connection, selection)
         if coverage.is_empty():
+            as_known = "" if known_at is None else f" as known at {known_at.isoformat()}"
             raise ExportError(
-                f"no {bar_seconds}-second bars of {underlying} from {start_date} to {end_date} in the warehouse",
+                f"no {bar_seconds}-second bars of {underlying} from {start_date} to {end_date} in the warehouse"
+                f"{as_known}",
                 where=f"source {source}",
                 next_step="import the days first, or check the name with 'pipeline doctor'",
             )
-        instruments = _instruments(connection, selection, coverage)
+        instruments, term_periods = _instruments(connection, selection, coverage)
         load_ids = _load_ids(connection, selection, coverage)
 
-    def read_bars(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
-        with warehouse.connect() as reading:
+        def read_bars(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
             for part in _parts(coverage, instrument_ids):
-                yield _read_part(reading, selection, part)
+                yield _read_part(connection, selection, part)
 
-    return MarketSlice(underlying, start_date, end_date, bar_seconds, sessions, instruments, read_bars, load_ids)
+        yield MarketSlice(
+            underlying,
+            start_date,
+            end_date,
+            bar_seconds,
+            sessions,
+            instruments,
+            read_bars,
+            load_ids,
+            known_at or _knowledge_time(connection),
+            term_periods,
+        )
+
+
+def _knowledge_time(connection: psycopg.Connection) -> dt.datetime:
+    """Give the stamp of the newest change that the snapshot sees."""
+    (row,) = connection.execute("SELECT instant FROM knowledge_clock").fetchall()
+    instant: dt.datetime = row[0]
+    return instant
 
 
 def _coverage(connection: psycopg.Connection, selection: _Selection) -> pl.DataFrame:
-    query = " UNION ALL ".join(_COVERAGE_OF_TABLE.replace("{table}", table) for table in selection.tables)
+    query = " UNION ALL ".join(selection.statement(_COVERAGE_OF_TABLE, table) for table in selection.tables)
     coverage = copy_out(connection, query, _COVERAGE_SCHEMA, selection.parameters())
     # The contract itself is better evidence than the rolling alias that meant it.
     return coverage.with_columns(is_alias=pl.col("instrument_id") != pl.col("export_id")).filter(
@@ -174,26 +235,40 @@ def _coverage(connection: psycopg.Connection, selection: _Selection) -> pl.DataF
     )
 
 
-def _instruments(connection: psycopg.Connection, selection: _Selection, coverage: pl.DataFrame) -> pl.DataFrame:
+def _instruments(
+    connection: psycopg.Connection, selection: _Selection, coverage: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Describe each instrument by the terms of its last bar, and give the terms valid at each of its bars."""
     summary = coverage.group_by("export_id").agg(
-        pl.col("first_timestamp").min(), pl.col("last_timestamp").max(), row_count=pl.col("rows").sum()
+        pl.col("first_timestamp").min(),
+        pl.col("last_timestamp").max(),
+        row_count=pl.col("rows").sum(),
+        first_date=pl.col("trade_date").min(),
+        last_date=pl.col("trade_date").max(),
+    )
+    bounds = selection.parameters(
+        instrument_ids=summary["export_id"].to_list(),
+        first_dates=summary["first_date"].to_list(),
+        last_dates=summary["last_date"].to_list(),
     )
     described = [name for name in INSTRUMENT_SCHEMA if name not in {"first_timestamp", "last_timestamp", "row_count"}]
     terms = copy_out(
         connection,
-        _TERMS,
+        selection.statement(_TERMS),
         {name: INSTRUMENT_SCHEMA[name] for name in described},
-        selection.parameters(instrument_ids=summary["export_id"].to_list()),
+        bounds,
     )
-    return (
+    periods = copy_out(connection, selection.statement(_TERM_PERIODS), TERM_PERIOD_SCHEMA, bounds)
+    instruments = (
         terms.join(summary, left_on="instrument_id", right_on="export_id", how="inner")
         .select(list(INSTRUMENT_SCHEMA))
         .sort("kind", "expiry", "strike", "option_type", "instrument_id")
     )
+    return instruments, periods.sort("instrument_id", "valid_from")
 
 
 def _load_ids(connection: psycopg.Connection, selection: _Selection, coverage: pl.DataFrame) -> tuple[int, ...]:
-    query = " UNION ".join(_LOADS.replace("{table}", table) for table in coverage["dataset"].unique().sort())
+    query = " UNION ".join(selection.statement(_LOADS, table) for table in coverage["dataset"].unique().sort())
     ids = coverage["instrument_id"].unique().to_list()
     loads = copy_out(connection, query, {"load_id": pl.Int64()}, selection.parameters(instrument_ids=ids))
     return tuple(loads["load_id"].unique().sort().to_list())
@@ -211,7 +286,7 @@ def _read_part(connection: psycopg.Connection, selection: _Selection, part: pl.D
     frames = [
         copy_out(
             connection,
-            _BARS_OF_TABLE.replace("{table}", dataset),
+            selection.statement(_BARS_OF_TABLE, dataset),
             BAR_SCHEMA,
             selection.parameters(instrument_ids=rows["instrument_id"].unique().to_list()),
         )

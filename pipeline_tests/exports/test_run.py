@@ -41,6 +41,7 @@ def test_a_slice_becomes_a_confirmed_export_with_its_manifest(published: Publish
         "instruments": 8,
         "engine": manifest["engine"],
         "catalog_hash": manifest["catalog_hash"],
+        "known_at": published.known_at.isoformat(),
     }
     assert json.loads(json.dumps(published.to_json())) == published.to_json()
     assert manifest["verification"]["passed"]

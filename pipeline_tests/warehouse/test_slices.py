@@ -14,7 +14,7 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA
 from pipeline_defs.warehouse import slices
 from pipeline_defs.warehouse.reports import LoadReport
-from pipeline_defs.warehouse.slices import read_market_slice
+from pipeline_defs.warehouse.slices import open_market_slice
 from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ FUTURE: dict[str, Any] = {**FRONT, "kind": "FUT", "symbol": "NIFTY31JAN19FUT", "
 
 
 def bars(warehouse: Warehouse, **kwargs: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, **kwargs)
-    return market.instruments, pl.concat(list(market.read_bars()))
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, **kwargs) as market:
+        return market.instruments, pl.concat(list(market.read_bars()))
 
 
 def test_a_slice_holds_index_future_and_options_with_exact_prices(warehouse: Warehouse, load: Load) -> None:
@@ -97,8 +97,8 @@ def test_bars_come_in_bounded_parts_with_whole_instruments(
     monkeypatch.setattr(slices, "ROWS_AT_A_TIME", 5)
     load(make_batch(Delivery([(f"C{key}", minute, "5.5") for key in range(6) for minute in range(1, 4)])))
 
-    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
-    parts = list(market.read_bars())
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        parts = list(market.read_bars())
 
     assert len(parts) > 1
     assert sum(part.height for part in parts) == 18
@@ -108,10 +108,9 @@ def test_bars_come_in_bounded_parts_with_whole_instruments(
 
 def test_only_the_asked_instruments_are_read(warehouse: Warehouse, load: Load) -> None:
     load(make_batch(Delivery([(A, 1, "1.5"), (B, 1, "2.5")])))
-    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
-    wanted = int(market.instruments["instrument_id"][1])
-
-    (part,) = market.read_bars([wanted])
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        wanted = int(market.instruments["instrument_id"][1])
+        (part,) = market.read_bars([wanted])
 
     assert part["instrument_id"].to_list() == [wanted]
 
@@ -133,11 +132,59 @@ def test_the_loads_a_slice_draws_on_are_named(warehouse: Warehouse, load: Load) 
     second = load(make_batch(Delivery([(A, 1, "1.5"), (A, 2, "1.6")])))
     load(make_batch(Delivery([(A, 1, "1.5")]), trade_date=dt.date(2019, 1, 2)))
 
-    market = read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
-
-    assert market.load_ids == (first.load_id, second.load_id)
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        assert market.load_ids == (first.load_id, second.load_id)
 
 
 def test_nothing_to_export_is_an_error_that_says_so(warehouse: Warehouse) -> None:
-    with pytest.raises(ExportError, match="no 60-second bars of NIFTY from 2019-01-01"):
-        read_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE)
+    with (
+        pytest.raises(ExportError, match="no 60-second bars of NIFTY from 2019-01-01"),
+        open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE),
+    ):
+        pass
+
+
+def test_what_is_imported_meanwhile_is_not_seen(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5"), (B, 1, "2.5")])))
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        load(make_batch(Delivery([(A, 1, "1.6"), (B, 1, "2.6")])))
+        (part,) = market.read_bars()
+
+    assert part["close"].to_list() == [Decimal("1.5"), Decimal("2.5")]
+
+
+def test_a_slice_as_of_its_knowledge_time_is_the_slice_it_was(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5"), (A, 2, "1.6"), (B, 1, "2.5")])))
+    load(make_batch(Delivery([("F", 1, "1.5")], contracts={"F": FRONT}), table="futures_ticks"))
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        known_at, instruments, loads = market.known_at, market.instruments, market.load_ids
+        rows = pl.concat(list(market.read_bars()))
+    load(make_batch(Delivery([(A, 1, "9.5"), (B, 1, "2.5"), (B, 2, "9.9")])))
+    july = FRONT | {"expiry": dt.date(2019, 2, 28)}
+    load(make_batch(Delivery([("F", 1, "9.7")], contracts={"F": july}), table="futures_ticks"))
+
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, known_at=known_at) as again:
+        assert again.known_at == known_at
+        assert again.instruments.equals(instruments)
+        assert again.load_ids == loads
+        assert pl.concat(list(again.read_bars())).equals(rows)
+    assert not bars(warehouse)[1].equals(rows)
+
+
+def test_before_anything_was_known_there_is_nothing_to_export(warehouse: Warehouse, load: Load) -> None:
+    before = dt.datetime.now(dt.UTC)
+    load(make_batch(Delivery([(A, 1, "1.5")])))
+
+    with (
+        pytest.raises(ExportError, match="in the warehouse as known at"),
+        open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, known_at=before),
+    ):
+        pass
+
+
+def test_an_instant_without_a_zone_is_refused(warehouse: Warehouse) -> None:
+    with (
+        pytest.raises(ExportError, match="has no time zone"),
+        open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, known_at=dt.datetime(2025, 1, 1)),  # noqa: DTZ001
+    ):
+        pass

@@ -67,6 +67,7 @@ class NseCsvSource(Source):
         ------
         ImportBatch
             By trade date, then table and resolution. Observations come ordered by contract, timestamp, sequence.
+            Dates whose files the request's ledger holds are left out.
 
         Raises
         ------
@@ -88,6 +89,9 @@ class NseCsvSource(Source):
             reading = Reading(request, archives.list_files(path), Intake(archives), path)
             found = False
             for trade_date in reading.trade_dates():
+                if reading.is_held(trade_date):
+                    found = True
+                    continue
                 for batch in build_batches(
                     trade_date,
                     reading.read_date(trade_date),

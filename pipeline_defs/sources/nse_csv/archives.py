@@ -122,7 +122,7 @@ class Archives:
 
     def _sort_in(self, entry: Entry, listing: Listing, *, parts: tuple[str, ...], is_named: bool) -> None:
         """Put one file where it belongs, following archives. `is_named`: the user named this very file."""
-        name = entry.parts[0].lower()
+        name = entry.packed_name.lower()
         if not is_named and is_junk(parts):
             listing.junk.append(entry)
         elif name.endswith(".zip") and entry.size_bytes == 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.schema.batches import CONTRACT_SCHEMA, OBSERVATION_SCHEMA, REJECT_SCHEMA, ImportBatch
+from pipeline_defs.schema.batches import CONTRACT_SCHEMA, OBSERVATION_SCHEMA, REJECT_SCHEMA, Delivery, ImportBatch
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.nse_csv import findings
 from pipeline_defs.sources.nse_csv.checks import PLACED_REJECT_SCHEMA, line_texts
@@ -68,7 +68,9 @@ def build_batches(
     placed = _place_rejects(stored, reading)
     spots = _spots(stored)
     batches = []
-    for key in sorted({*stored, *placed}):
+    keys = sorted({*stored, *placed})
+    delivery = None if reading.digest is None or not keys else Delivery(reading.digest, len(keys))
+    for key in keys:
         table, bar_seconds = key
         own = stored.get(key) or _nothing_stored()
         refused = pl.concat([own.rejects, placed.get(key, own.rejects.clear())]).sort(_PLACE, maintain_order=True)
@@ -92,6 +94,7 @@ def build_batches(
                 files=reading.files[spoken],
                 findings=tuple(finding for finding in judged if finding is not None),
                 underlying=underlying,
+                delivery=delivery,
             )
         )
     return batches

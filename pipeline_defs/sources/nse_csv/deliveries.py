@@ -102,6 +102,31 @@ class Intake:
     _known: dict[str, tuple[Entry, str]] = field(default_factory=dict)
     _tickers: dict[int, str] = field(default_factory=dict)
     _recognised: dict[tuple[bytes, str | None], Recognised] = field(default_factory=dict)
+    _digests: dict[Entry, str] = field(default_factory=dict)
+
+    def digest(self, entries: Iterable[Entry]) -> str:
+        """Give one digest over names and contents of files; reads those that were not read yet.
+
+        Parameters
+        ----------
+        entries : iterable of Entry
+            In any order, wherever they lie.
+
+        Returns
+        -------
+        str
+            Hexadecimal SHA-256.
+
+        """
+        whole = hashlib.sha256()
+        for line in sorted(f"{_plain_name(entry)}\n{self._digest_of(entry)}\n" for entry in entries):
+            whole.update(line.encode())
+        return whole.hexdigest()
+
+    def _digest_of(self, entry: Entry) -> str:
+        if entry not in self._digests:
+            self._digests[entry] = hashlib.sha256(self.archives.read(entry)).hexdigest()
+        return self._digests[entry]
 
     def read(self, entries: Iterable[Entry]) -> Portion:
         """Read files.
@@ -178,6 +203,7 @@ class Intake:
     ) -> None:
         data = self.archives.read(entry)
         digest, size = hashlib.sha256(data).hexdigest(), len(data)
+        self._digests[entry] = digest
         data = data.removeprefix(_BYTE_ORDER_MARK)
         facts = read_names(entry.parts)
         usual = facts.layout
@@ -225,8 +251,7 @@ class Intake:
 
     def _register(self, entry: Entry, layout: Layout, date: dt.date | None, digest: str, size: int) -> int | None:
         """Give a file its number; None when the same content was read before under the same identity."""
-        name = _COPY_MARK.sub("", entry.name).lower()
-        logical_name = f"{_RESOLUTIONS[layout.bar_seconds]}/{date or 'undated'}/{name}"
+        logical_name = f"{_RESOLUTIONS[layout.bar_seconds]}/{date or 'undated'}/{_plain_name(entry)}"
         if logical_name in self._known:
             earlier, earlier_digest = self._known[logical_name]
             if digest == earlier_digest:
@@ -256,6 +281,11 @@ class Intake:
         return frame.with_columns(
             ticker=pl.col("file_index").replace_strict(self._tickers, return_dtype=pl.String(), default="")
         )
+
+
+def _plain_name(entry: Entry) -> str:
+    """Give a file's name as it was delivered: without case, and without what a second download adds."""
+    return _COPY_MARK.sub("", entry.name).lower()
 
 
 def _first_date(data: bytes, start: int, layout: Layout) -> dt.date | None:

@@ -55,14 +55,21 @@ class Entry:
         return tuple(part for part in reversed("/".join(names).split("/")) if part)
 
     @property
+    def packed_name(self) -> str:
+        """Base name as it stands."""
+        innermost = self.steps[-1][1] if self.steps else self.path.replace(os.sep, "/")
+        return innermost.rstrip("/").rpartition("/")[2]
+
+    @property
     def is_gzip(self) -> bool:
         """Whether the name says gzip."""
-        return self.parts[0].lower().endswith(".gz")
+        return self.packed_name.lower().endswith(".gz")
 
     @property
     def name(self) -> str:
         """Base name without ``.gz``."""
-        return self.parts[0][:-3] if self.is_gzip else self.parts[0]
+        name = self.packed_name
+        return name[:-3] if name.lower().endswith(".gz") else name
 
 
 @dataclass(frozen=True, slots=True)

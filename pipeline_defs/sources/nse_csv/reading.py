@@ -47,6 +47,8 @@ class DateReading:
         All files so far.
     ignored : Finding or None
         Files left out.
+    digest : str or None
+        Of the files; None when the date's rows do not all come from files that belong to it alone.
 
     """
 
@@ -54,6 +56,7 @@ class DateReading:
     rejects: pl.DataFrame
     files: pl.DataFrame
     ignored: Finding | None
+    digest: str | None
 
 
 @dataclass(slots=True)
@@ -67,6 +70,12 @@ class _Day:
     foreign: list[Entry] = field(default_factory=list)
     lines: list[tuple[Layout, pl.DataFrame]] = field(default_factory=list)
     rejects: list[pl.DataFrame] = field(default_factory=list)
+
+    @property
+    def is_self_contained(self) -> bool:
+        """Whether the date is told by its own CSV files and nothing else."""
+        others = self.unsafe or self.empty_archives or self.lines or any(reject.height for reject in self.rejects)
+        return not others
 
 
 class Reading:
@@ -106,6 +115,20 @@ class Reading:
         """List the trade dates wanted, ascending."""
         return list(self._days)
 
+    def is_held(self, trade_date: dt.date) -> bool:
+        """Tell whether the warehouse holds the date's files as they are; it is let go then."""
+        ledger = self._request.ledger
+        if ledger is None or not ledger.knows_date(trade_date):
+            return False
+        digest = self._digest(self._days[trade_date])
+        held = digest is not None and ledger.holds(trade_date, digest)
+        if held:
+            del self._days[trade_date]
+        return held
+
+    def _digest(self, day: _Day) -> str | None:
+        return self._intake.digest(day.entries) if day.is_self_contained else None
+
     def read_date(self, trade_date: dt.date) -> DateReading:
         """Read one trade date; what was held for it is let go.
 
@@ -124,6 +147,7 @@ class Reading:
         day = self._days.pop(trade_date)
         seen_twins = len(self._intake.twins)
         portion = self._intake.read(day.entries)
+        digest = self._digest(day)
         unread = self._intake.refuse_unread(day.unsafe, day.empty_archives)
         rejects = [*day.rejects, portion.rejects, unread]
         lines = day.lines
@@ -138,6 +162,7 @@ class Reading:
             pl.concat(reject.select(list(REJECT_SCHEMA)) for reject in rejects),
             self._intake.files(),
             judge_ignored(day.junk, day.foreign, twins),
+            digest,
         )
 
     def _part(self, layout: Layout, frame: pl.DataFrame, trade_date: dt.date) -> Part:

@@ -1,0 +1,111 @@
+"""``pipeline corrections`` and ``pipeline diff``: what the warehouse came to know, and when."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pipeline_defs.cli.options import DATE, INSTANT
+from pipeline_defs.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+_FIRST: Final = dt.date(1970, 1, 1)
+_LAST: Final = dt.date(2999, 12, 31)
+"""Before and after every trade date."""
+
+
+@click.command()
+@click.option("--dataset", help="Only this table, e.g. options_ticks.")
+@click.option("--date", "trade_date", type=DATE, help="Only this trade date.")
+@click.option("--since", type=INSTANT, help="Only changes known from this instant on, e.g. 2025-08-14T18:00+05:30.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
+def corrections(
+    dataset: str | None,
+    trade_date: dt.date | None,
+    since: dt.datetime | None,
+    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+) -> None:
+    """List every value that a later load corrected or retired.
+
+    One line a value, in the order in which the changes became known: old and new, when, by which load.
+    """
+    from pipeline_defs.warehouse import history  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    warehouse = open_warehouse(load_settings())
+    found = history.corrections(warehouse, dataset=dataset, trade_date=trade_date, since=since)
+    _show(found, as_json=as_json, nothing="no corrections")
+
+
+@click.command()
+@click.option("--dataset", required=True, help="Table, e.g. options_ticks.")
+@click.option("--known-from", type=INSTANT, required=True, help="Earlier knowledge time, e.g. 2025-08-14T18:00+05:30.")
+@click.option("--known-to", type=INSTANT, required=True, help="Later knowledge time.")
+@click.option("--start-date", type=DATE, help="First trade date, inclusive; default the first there is.")
+@click.option("--end-date", type=DATE, help="Last trade date, inclusive; default the last there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
+def diff(
+    dataset: str,
+    known_from: dt.datetime,
+    known_to: dt.datetime,
+    start_date: dt.date | None,
+    end_date: dt.date | None,
+    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+) -> None:
+    """Compare what was known of a dataset at two instants.
+
+    One line a value that was added, removed or changed between them.
+    """
+    if known_from > known_to:
+        raise click.UsageError(f"--known-from {known_from} is later than --known-to {known_to}; exchange the two")
+    first, last = start_date or _FIRST, end_date or _LAST
+    if first > last:
+        raise click.UsageError(f"--start-date {first} is later than --end-date {last}; exchange the two")
+
+    from pipeline_defs.warehouse import history  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    warehouse = open_warehouse(load_settings())
+    found = history.changes_between(warehouse, dataset, known_from, known_to, start_date=first, end_date=last)
+    _show(found, as_json=as_json, nothing="no differences")
+
+
+def _show(found: pl.DataFrame, *, as_json: bool, nothing: str) -> None:
+    """Print a report line by line; that there is nothing to print is a message, not data."""
+    if found.is_empty():
+        click.echo(nothing, err=as_json)
+        return
+    for line in _json_lines(found) if as_json else _table(found):
+        click.echo(line)
+
+
+def _json_lines(found: pl.DataFrame) -> Iterator[str]:
+    for row in found.iter_rows(named=True):
+        yield json.dumps(row, default=dt.datetime.isoformat, ensure_ascii=False)
+
+
+def _table(found: pl.DataFrame) -> Iterator[str]:
+    """Align a report in columns, with its instants on the exchange's clock, which the heading names."""
+    import polars as pl  # noqa: PLC0415 -- keeps --help quick
+    import polars.selectors as cs  # noqa: PLC0415
+
+    from pipeline_defs.warehouse.days import EXCHANGE_ZONE  # noqa: PLC0415
+
+    zone = EXCHANGE_ZONE.key
+    instants = cs.expand_selector(found, cs.datetime())
+    texts = found.with_columns(cs.datetime().dt.convert_time_zone(zone).dt.strftime("%Y-%m-%d %H:%M:%S%.f")).select(
+        pl.all().cast(pl.String()).fill_null("-")
+    )
+    texts = texts.rename({name: f"{name} ({zone})" for name in instants})
+    longest = texts.select(pl.all().str.len_chars().max()).row(0)
+    widths = {name: max(len(name), length) for name, length in zip(texts.columns, longest, strict=True)}
+    yield "  ".join(name.ljust(width) for name, width in widths.items()).rstrip()
+    lines = pl.concat_str([pl.col(name).str.pad_end(width) for name, width in widths.items()], separator="  ")
+    yield from texts.select(lines.str.strip_chars_end()).to_series()
