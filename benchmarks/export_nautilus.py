@@ -119,6 +119,7 @@ def make_slice(contracts: int, bars: int) -> MarketSlice:
         pl.DataFrame(terms, schema=INSTRUMENT_SCHEMA),
         read_bars,
         (1,),
+        CLOSE,
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from pipeline_defs.exports.backtrader.contracts import Contract
+    from pipeline_defs.exports.backtrader.values import Contract
 
 ENGINE: Final = f"backtrader {version('backtrader')}"
 

@@ -43,6 +43,23 @@ INSTRUMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
 A rolling future (CONT) is resolved before export: its bars come under the real contract it meant.
 """
 
+TERM_PERIOD_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "instrument_id": pl.Int32(),
+    "valid_from": pl.Date(),
+    "valid_to": pl.Date(),
+    "symbol": pl.String(),
+    "underlying": pl.String(),
+    "expiry": pl.Date(),
+    "strike": PRICE,
+    "lot_size": pl.Int64(),
+    "tick_size": PRICE,
+    "multiplier": PRICE,
+}
+"""One row per instrument and period of equal terms, by trade date: `valid_from` inclusive, `valid_to` exclusive.
+
+Null is open. The periods of an instrument reach from its first to its last bar in the slice, without gaps.
+"""
+
 BAR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
     "timestamp": TIMESTAMP,
@@ -87,6 +104,12 @@ class MarketSlice:
         Gives the bars.
     load_ids : tuple of int
         Loads the slice draws on, ascending; recorded in the manifest.
+    known_at : datetime.datetime
+        Knowledge time of what was read: as of it the same slice can be read again. Never part of an export's bytes, of
+        which it says nothing.
+    term_periods : polars.DataFrame or None, default None
+        `TERM_PERIOD_SCHEMA`: the terms valid at each bar. `instruments` holds those of the last bar; None says that
+        they held for all bars.
 
     """
 
@@ -98,6 +121,8 @@ class MarketSlice:
     instruments: pl.DataFrame
     read_bars: BarReader
     load_ids: tuple[int, ...]
+    known_at: dt.datetime
+    term_periods: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """From a batch's contracts to stable instrument ids, in one set-based statement.
 
-Unseen instruments are inserted with open-ended terms; what a contract *is* may only be changed by the contract master.
-Continuous futures are resolved to the contract they meant on the trade date, as a mapping beside the prices.
+Unseen instruments are inserted with open-ended terms. Lots, ticks and ISINs that a file gives are evidence for its
+trade date, from which the contract master derives the terms. Continuous futures are resolved to the contract they meant
+on the trade date, as a mapping beside the prices.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.schema.batches import CONTRACT_SCHEMA
+from pipeline_defs.warehouse.contract_master.evidence import CREATE_INCOMING, EXCHANGE, record_evidence
+from pipeline_defs.warehouse.contract_master.identity import IS_NOT_A_DUPLICATE, PRICE_TEXT, WRITERS_QUEUE, identity
 from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import psycopg
-
-_LOCK: Final = "instruments"
 
 _INCOMING: Final = """
 CREATE TEMP TABLE incoming_contracts (
@@ -27,45 +28,48 @@ CREATE TEMP TABLE incoming_contracts (
 ) ON COMMIT DROP
 """
 
-# Nulls are part of an identity (a share has no strike); sentinels let the planner hash the join.
-_IDENTITY: Final = (
-    "({0}.underlying, coalesce({0}.expiry, 'infinity'), coalesce({0}.strike, -1), coalesce({0}.option_type, ''),"
-    " {0}.kind, {0}.venue, coalesce({0}.rank, -1), coalesce({0}.series, ''))"
-)
-_MATCH: Final = (
-    f"{_IDENTITY.format('t')} = {_IDENTITY.format('i')} AND t.valid_from <= %(trade_date)s"
-    " AND t.valid_to > %(trade_date)s AND t.underlying = ANY (%(underlyings)s)"
-)
+_SAME: Final = f"{identity('t')} = {identity('i')} AND t.underlying = ANY (%(underlyings)s) AND {IS_NOT_A_DUPLICATE}"
+_MATCH: Final = f"{_SAME} AND t.valid_from <= %(trade_date)s AND t.valid_to > %(trade_date)s"
 
 _FIND: Final = f"""
 SELECT i.contract_key, t.instrument_id
 FROM incoming_contracts AS i LEFT JOIN instrument_terms AS t ON {_MATCH}
 """
 
+# A name that meant another instrument on later or earlier dates is free only in between.
 _INSERT_UNSEEN: Final = f"""
 WITH unseen AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('instruments', 'instrument_id'))::integer AS instrument_id, i.*
-    FROM (SELECT DISTINCT ON {_IDENTITY.format("i")} i.* FROM incoming_contracts AS i
+    FROM (SELECT DISTINCT ON {identity("i")} i.*,
+                 (SELECT max(t.valid_to) FROM instrument_terms AS t
+                  WHERE {_SAME} AND t.valid_to <= %(trade_date)s) AS free_from,
+                 (SELECT min(t.valid_from) FROM instrument_terms AS t
+                  WHERE {_SAME} AND t.valid_from > %(trade_date)s) AS free_to
+          FROM incoming_contracts AS i
           WHERE NOT EXISTS (SELECT FROM instrument_terms AS t WHERE {_MATCH})
-          ORDER BY {_IDENTITY.format("i")[1:-1]}, i.contract_key) AS i
+          ORDER BY {identity("i")[1:-1]}, i.contract_key) AS i
 ), inserted AS (
-    INSERT INTO instruments (instrument_id, kind, venue) OVERRIDING SYSTEM VALUE
-    SELECT instrument_id, kind, venue FROM unseen
+    INSERT INTO instruments (instrument_id, kind, venue, book) OVERRIDING SYSTEM VALUE
+    SELECT instrument_id, kind, venue, underlying FROM unseen
 )
-INSERT INTO instrument_terms (instrument_id, kind, venue, symbol, underlying, expiry, strike, option_type, rank, series,
-                              isin, lot_size, tick_size, currency)
-SELECT instrument_id, kind, venue, symbol, underlying, expiry, strike, option_type, rank, series, isin, lot_size,
-       tick_size, currency
+INSERT INTO instrument_terms (instrument_id, valid_from, valid_to, kind, venue, symbol, underlying, expiry, strike,
+                              option_type, rank, series, isin, lot_size, tick_size, currency)
+SELECT instrument_id, coalesce(free_from, '-infinity'), coalesce(free_to, 'infinity'), kind, venue, symbol, underlying,
+       expiry, strike, option_type, rank, series, isin, lot_size, tick_size, currency
 FROM unseen
 """
 
-_FILL_UNKNOWN_TERMS: Final = f"""
-UPDATE instrument_terms AS t
-SET isin = coalesce(t.isin, i.isin), lot_size = coalesce(t.lot_size, i.lot_size),
-    tick_size = coalesce(t.tick_size, i.tick_size)
+_GIVES_TERMS: Final = pl.any_horizontal(pl.col("isin", "lot_size", "tick_size").is_not_null())
+
+_EVIDENCE: Final = f"""
+INSERT INTO incoming_evidence (instrument_id, trade_date, field, value)
+SELECT DISTINCT ON (k.instrument_id, f.field) k.instrument_id, %(trade_date)s, f.field, f.value
 FROM incoming_contracts AS i
-WHERE {_MATCH} AND (t.isin IS NULL AND i.isin IS NOT NULL OR t.lot_size IS NULL AND i.lot_size IS NOT NULL
-                    OR t.tick_size IS NULL AND i.tick_size IS NOT NULL)
+JOIN unnest(%(ids)s::integer[]) WITH ORDINALITY AS k (instrument_id, position) ON k.position = i.contract_key + 1
+CROSS JOIN LATERAL (VALUES ('isin', i.isin), ('lot_size', i.lot_size::text),
+                           ('tick_size', {PRICE_TEXT.format("i.tick_size")})) AS f (field, value)
+WHERE f.value IS NOT NULL
+ORDER BY k.instrument_id, f.field, i.contract_key
 """
 
 
@@ -104,11 +108,14 @@ def resolve_instruments(
         found = _find(connection, parameters)
         if found["instrument_id"].null_count():
             # Only writers of new instruments queue; a batch of known contracts takes no lock at all.
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LOCK])
+            connection.execute(WRITERS_QUEUE)
             connection.execute(_INSERT_UNSEEN, parameters)
             found = _find(connection, parameters)
-        connection.execute(_FILL_UNKNOWN_TERMS, parameters)
         ids = found.sort("contract_key")["instrument_id"]
+        if contracts.filter(_GIVES_TERMS).height:
+            connection.execute(CREATE_INCOMING)
+            connection.execute(_EVIDENCE, parameters | {"ids": ids.to_list()})
+            record_evidence(connection, source=source, precedence=EXCHANGE)
         _record_aliases(connection, contracts, ids, source)
         _record_continuous(connection, wanted, ids, trade_date)
     return ids.head(contracts.height)

@@ -60,12 +60,18 @@ def test_the_same_contract_under_two_names_in_one_batch_is_one_instrument(load: 
     assert ask("SELECT count(DISTINCT instrument_id) FROM options_ticks") == [(1,)]
 
 
-def test_terms_unknown_at_first_are_filled_in_later_and_never_overwritten(load: Load, ask: Ask) -> None:
+def test_terms_unknown_at_first_are_filled_in_later_and_a_correction_of_the_day_replaces_them(
+    load: Load, ask: Ask
+) -> None:
     load(make_batch(Delivery([("a", 1, "1.5")], contracts={"a": option("a")})))
     load(make_batch(Delivery([("a", 1, "1.5")], contracts={"a": option("a", lot_size=75, tick_size=Decimal("0.05"))})))
-    load(make_batch(Delivery([("a", 1, "1.5")], contracts={"a": option("a", lot_size=50)})))
+    load(make_batch(Delivery([("a", 1, "1.5")], contracts={"a": option("a")})))
 
     assert ask("SELECT lot_size, tick_size FROM instrument_terms") == [(75, Decimal("0.05"))]
+
+    load(make_batch(Delivery([("a", 1, "1.5")], contracts={"a": option("a", lot_size=50)})))
+
+    assert ask("SELECT lot_size, tick_size FROM instrument_terms") == [(50, Decimal("0.05"))]
 
 
 def test_a_rolling_future_is_mapped_to_the_contract_of_the_day(load: Load, ask: Ask) -> None:

@@ -19,7 +19,7 @@ from backtrader.utils.date import date2num
 from pipeline_defs.errors import ExportError
 
 if TYPE_CHECKING:
-    from pipeline_defs.exports.backtrader.contracts import Contract
+    from pipeline_defs.exports.backtrader.values import Contract
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from pipeline_defs.exports.backtrader.contracts import write_sidecar
 from pipeline_defs.exports.backtrader.naming import bar_length, underlying_id, with_names
 from pipeline_defs.exports.backtrader.settlement import EXPIRING, settlement_notes, with_settlements
 from pipeline_defs.exports.backtrader.text import COLUMNS, EXCHANGE_ZONE, STAMP_FORMAT, csv_files
+from pipeline_defs.exports.periods import change_notes, changing_terms, terms_as_text
 from pipeline_defs.schema.exports import BAR_SCHEMA, BuiltExport, MarketSlice
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def build_files(market: MarketSlice, root: Path) -> BuiltExport:
     length = bar_length(market.bar_seconds)
     named = with_names(market.instruments, length)
     settles = underlying_id(named)
+    changes = changing_terms(market)
     written = [_write_frame(frame, named, root, (start, end), settles) for frame in market.read_bars()]
     if not written:
         raise ExportError("the reader gave no bars", where=where, next_step="import the days first")
@@ -103,8 +105,12 @@ def build_files(market: MarketSlice, root: Path) -> BuiltExport:
         ),
         underlying,
         end,
-    )
-    notes = [*settlement_notes(described, end, market.bar_seconds), *_lot_notes(described)]
+    ).join(terms_as_text(changes), on="instrument_id", how="left", maintain_order="left")
+    notes = [
+        *settlement_notes(described, end, market.bar_seconds),
+        *_lot_notes(described),
+        *change_notes(changes, described.select("instrument_id", "name"), "contracts.json, under 'terms'"),
+    ]
     underlying_name = None if settles is None else _name_of(named, settles)
     write_sidecar(root, market, described, underlying_name=underlying_name, notes=notes)
     return BuiltExport(
@@ -130,6 +136,7 @@ def build_files(market: MarketSlice, root: Path) -> BuiltExport:
             "multiplier": 1,
             "underlying": underlying_name,
             "contracts_settled": described["settlement_price"].count(),
+            "terms_changing": changes["instrument_id"].n_unique(),
             "notes": notes,
         },
     )

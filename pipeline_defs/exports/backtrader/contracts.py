@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ import polars as pl
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader.naming import bar_length, plain_decimal
 from pipeline_defs.exports.backtrader.text import COLUMNS, EXCHANGE_ZONE, STAMP_FORMAT, exchange_time
+from pipeline_defs.exports.backtrader.values import Contract, Settlement, Sidecar, Terms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,127 +26,24 @@ if TYPE_CHECKING:
 SIDECAR_NAME: Final = "contracts.json"
 SIDECAR_VERSION: Final = 1
 
+_PERIODS: Final = pl.List(
+    pl.Struct(
+        {
+            **dict.fromkeys(("valid_from", "valid_to", "symbol", "underlying", "expiry"), pl.String()),
+            "lot_size": pl.Int64(),
+            "tick_size": pl.String(),
+        }
+    )
+)
+
 CONVENTIONS: Final = (
     "Times are those of the exchange, without a zone; the stamp of a bar is its close.",
     "GenericCSVData with a todate at midnight leaves out all intraday bars of that day: add a day, or use load_chain.",
     "Load intraday files with the timeframe and compression given here: by default every bar is stamped at day end.",
     "Prices, volume, open interest and P&L are per unit: trade lot_size units for a lot, with a multiplier of 1.",
+    "Terms are those of the last bar; where 'terms' is not null, it says what they were by trade date.",
     "A settlement price is the intrinsic value on (future: is) the underlying's last close up to expiry_close.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a contract is worth at its expiry.
-
-    Parameters
-    ----------
-    price : Decimal
-        Per unit: intrinsic value of an option, close of the underlying for a future.
-    underlying_close : Decimal
-        The underlying's last close up to the expiry.
-    underlying_time : datetime.datetime
-        Stamp of that close.
-
-    """
-
-    price: Decimal
-    underlying_close: Decimal
-    underlying_time: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """One exported instrument.
-
-    Parameters
-    ----------
-    name : str
-        Name of the feed, e.g. ``NIFTY_250814_24500_CE``.
-    file : str
-        Its file in the folder.
-    kind : str
-        ``OPT``, ``FUT``, ``EQ`` (share) or ``SPOT`` (index).
-    symbol : str
-        The exchange's or vendor's own.
-    underlying : str
-        E.g. ``NIFTY``.
-    expiry : datetime.date or None
-        Last trading day.
-    strike : Decimal or None
-        Of an option.
-    right : str or None
-        ``CE`` or ``PE``.
-    series, isin : str or None
-        Of a share.
-    lot_size : int or None
-        Units in a lot; None when not known.
-    multiplier : int
-        Rupees per unit and point.
-    tick_size : Decimal or None
-        Smallest price step; None when not known.
-    currency, venue : str
-        As in the warehouse.
-    expiry_close : datetime.datetime or None
-        Close of the last session: when the contract ends.
-    rows : int
-        Bars in the file.
-    first, last : datetime.datetime
-        Stamps of the first and last bar.
-    sha256 : str
-        Of the file.
-    settlement : Settlement or None
-        None when the contract does not expire within the export, or cannot be settled.
-
-    """
-
-    name: str
-    file: str
-    kind: str
-    symbol: str
-    underlying: str
-    expiry: dt.date | None
-    strike: Decimal | None
-    right: str | None
-    series: str | None
-    isin: str | None
-    lot_size: int | None
-    multiplier: int
-    tick_size: Decimal | None
-    currency: str
-    venue: str
-    expiry_close: dt.datetime | None
-    rows: int
-    first: dt.datetime
-    last: dt.datetime
-    sha256: str
-    settlement: Settlement | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sidecar:
-    """What ``contracts.json`` says.
-
-    Parameters
-    ----------
-    underlying : str
-        E.g. ``NIFTY``.
-    timeframe : str
-        Name in ``backtrader.TimeFrame``.
-    compression : int
-        Units of the time frame in a bar.
-    underlying_name : str or None
-        Name of the contract that the derivatives are settled on; None when it is not in the export.
-    contracts : tuple of Contract
-        Sorted by name.
-
-    """
-
-    underlying: str
-    timeframe: str
-    compression: int
-    underlying_name: str | None
-    contracts: tuple[Contract, ...]
 
 
 def write_sidecar(
@@ -162,7 +59,8 @@ def write_sidecar(
         What is exported.
     described : polars.DataFrame
         The instruments of the slice with `name`, `file`, `rows`, `first_timestamp`, `last_timestamp`,
-        `sha256`, and what `settlement.with_settlements` adds.
+        `sha256`, `terms` (from `periods.terms_as_text`, null where nothing changes), and what
+        `settlement.with_settlements` adds.
     underlying_name : str or None
         Name of the underlying's contract.
     notes : list of str
@@ -259,6 +157,7 @@ def _as_text(described: pl.DataFrame) -> pl.DataFrame:
         _stamp("last_timestamp").alias("last"),
         "sha256",
         pl.when(pl.col("settlement_price").is_not_null()).then(settlement).alias("settlement"),
+        pl.col("terms").str.json_decode(_PERIODS),
     )
 
 
@@ -266,12 +165,27 @@ def _stamp(column: str) -> pl.Expr:
     return exchange_time(column).dt.to_string(STAMP_FORMAT)
 
 
+def read_terms(entries: list[dict[str, Any]] | None) -> tuple[Terms, ...]:
+    """Read the periods of a contract from their JSON; none where nothing changes."""
+    return tuple(
+        Terms(
+            **{
+                **entry,
+                **{name: _day(entry[name]) for name in ("valid_from", "valid_to", "expiry")},
+                "tick_size": _decimal(entry["tick_size"]),
+            }
+        )
+        for entry in entries or ()
+    )
+
+
 def _contract(entry: dict[str, Any]) -> Contract:
     settlement = entry["settlement"]
     return Contract(
         **{
             **entry,
-            "expiry": None if entry["expiry"] is None else dt.date.fromisoformat(entry["expiry"]),
+            "expiry": _day(entry["expiry"]),
+            "terms": read_terms(entry.get("terms")),
             "strike": _decimal(entry["strike"]),
             "tick_size": _decimal(entry["tick_size"]),
             "expiry_close": None if entry["expiry_close"] is None else _time(entry["expiry_close"]),
@@ -290,6 +204,10 @@ def _contract(entry: dict[str, Any]) -> Contract:
 
 def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
+
+
+def _day(text: str | None) -> dt.date | None:
+    return None if text is None else dt.date.fromisoformat(text)
 
 
 def _time(text: str) -> dt.datetime:

@@ -20,10 +20,12 @@ import backtrader as bt
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.backtrader.broker import SettlingBroker
-from pipeline_defs.exports.backtrader.contracts import Contract, Sidecar, read_sidecar
+from pipeline_defs.exports.backtrader.contracts import read_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from pipeline_defs.exports.backtrader.values import Contract, Sidecar
 
 KINDS: Final = ("OPT", "FUT", "EQ", "SPOT")
 

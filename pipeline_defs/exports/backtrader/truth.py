@@ -16,6 +16,7 @@ from pipeline_defs.exports.backtrader.checks import PRICES
 from pipeline_defs.exports.backtrader.naming import bar_length, underlying_id, with_names
 from pipeline_defs.exports.backtrader.settlement import with_settlements
 from pipeline_defs.exports.backtrader.text import exchange_time
+from pipeline_defs.exports.periods import changing_terms, terms_as_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,7 +71,8 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, engine_ba
     truth = with_settlements(terms, pl.concat(underlyings), end).with_columns(
         in_engine=pl.col("instrument_id").is_in(chosen)
     )
-    _described(truth).write_parquet(folder / CONTRACTS_FILE)
+    by_date = terms_as_text(changing_terms(market))
+    _described(truth.join(by_date, on="instrument_id", how="left")).write_parquet(folder / CONTRACTS_FILE)
     bars = pl.concat(samples).join(named.select("instrument_id", "name"), on="instrument_id", how="left")
     bars.select("name", exchange_time("timestamp").alias("time"), *VALUES).sort("name", "time").write_parquet(
         folder / BARS_FILE
@@ -131,6 +133,7 @@ def _described(truth: pl.DataFrame) -> pl.DataFrame:
         "tick_size",
         "currency",
         "venue",
+        "terms",
         "rows",
         *(f"{name}_sum" for name in VALUES),
         "settlement_price",

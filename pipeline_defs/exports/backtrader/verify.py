@@ -24,17 +24,20 @@ import polars as pl
 
 from pipeline_defs.backtests.backtrader_hold import hold_to_expiry
 from pipeline_defs.errors import PipelineError
-from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, Contract, read_sidecar
+from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar, read_terms
 from pipeline_defs.exports.backtrader.loader import load_chain
 from pipeline_defs.exports.backtrader.readback import COMPARED, read_texts, replay
 from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, TRIAL_FILE, VALUES
+from pipeline_defs.exports.backtrader.values import Contract
 from pipeline_defs.exports.verifying import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-_TERMS: Final = tuple(term.name for term in fields(Contract) if term.name not in {"name", "sha256", "settlement"})
+_TERMS: Final = tuple(
+    term.name for term in fields(Contract) if term.name not in {"name", "sha256", "settlement", "terms"}
+)
 """Compared by the name of the column that the truth has for it."""
 
 _DAY_END: Final = dt.time(23, 59, 59)
@@ -97,6 +100,8 @@ def _check_sidecar(report: Report, root: Path, expected: pl.DataFrame) -> None:
             continue
         for term in _TERMS:
             report.expect(f"{row['name']} {term} in the sidecar", row[term], getattr(contract, term))
+        periods = read_terms(json.loads(row["terms"] or "null"))
+        report.expect(f"{row['name']} terms by date in the sidecar", periods, contract.terms)
         price, close, time = _settlement(contract)
         settled += price is not None
         report.expect(f"{row['name']} settlement price", row["settlement_price"], price)

@@ -25,6 +25,7 @@ from pipeline_defs.exports.nautilus.instruments import (
     with_precisions,
 )
 from pipeline_defs.exports.nautilus.settlement import IS_UNDERLYING, settlement_notes, settlements
+from pipeline_defs.exports.periods import change_notes, changing_terms, terms_as_text
 from pipeline_defs.schema.exports import BAR_SCHEMA, BuiltExport, MarketSlice
 
 if TYPE_CHECKING:
@@ -94,12 +95,13 @@ def build_catalog(market: MarketSlice, root: Path) -> BuiltExport:
     target = _target(market, root)
     named = naming.with_identifiers(market.instruments)
     check_expiries(named)
+    changes = changing_terms(market)
     written = [_write_frame(frame, named, target) for frame in _frames(market, target)]
     if not written:
         raise ExportError("the reader gave no bars", where=_where(market), next_step="import the days first")
     terms = pl.concat(part.terms for part in written)
     _refuse_other_bars_than_announced(terms, named)
-    rows = instrument_rows(terms, target.start)
+    rows = instrument_rows(terms, target.start, terms_as_text(changes))
     for class_name, instrument_id, file in instrument_files(rows):
         target.write(file, target.folder_of(class_name), instrument_id)
     greeks_rows = sum(part.greeks_rows for part in written)
@@ -110,7 +112,7 @@ def build_catalog(market: MarketSlice, root: Path) -> BuiltExport:
             "instrument_id", "engine_id", "rows", "first_timestamp", "last_timestamp", "close_sum", "volume_sum"
         ).sort("instrument_id"),
         engine=ENGINE,
-        details=_details(market, target, terms, written),
+        details=_details(market, target, terms, written, changes),
     )
 
 
@@ -218,7 +220,9 @@ def _refuse_other_bars_than_announced(terms: pl.DataFrame, named: pl.DataFrame) 
         )
 
 
-def _details(market: MarketSlice, target: _Target, terms: pl.DataFrame, written: list[_Written]) -> dict[str, Any]:
+def _details(
+    market: MarketSlice, target: _Target, terms: pl.DataFrame, written: list[_Written], changes: pl.DataFrame
+) -> dict[str, Any]:
     expiries = settlements(
         terms.filter(pl.col("kind") == "OPT"),
         pl.concat(part.underlying for part in written),
@@ -229,6 +233,9 @@ def _details(market: MarketSlice, target: _Target, terms: pl.DataFrame, written:
     left_out = sum(part.open_interest_left_out for part in written)
     no_lot = terms.filter(pl.col("lot_size").is_null() & pl.col("kind").is_in(["FUT", "OPT"])).sort("engine_id")
     notes = settlement_notes(expiries, underlying, market.bar_seconds)
+    notes += change_notes(
+        changes, terms.select("instrument_id", name="engine_id"), "the instrument's info, under 'terms'"
+    )
     if no_lot.height > 0:
         shown = ", ".join(no_lot["engine_id"].head(_NAMES_SHOWN).to_list())
         more = ", ..." if no_lot.height > _NAMES_SHOWN else ""
@@ -257,6 +264,7 @@ def _details(market: MarketSlice, target: _Target, terms: pl.DataFrame, written:
             for row in expiries.iter_rows(named=True)
         ],
         "lot_size_unknown": no_lot.height,
+        "terms_changing": changes["instrument_id"].n_unique(),
         "open_interest_left_out": left_out,
         "notes": notes,
     }

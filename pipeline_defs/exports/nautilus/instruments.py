@@ -10,6 +10,8 @@ What a term becomes in Nautilus is decided here and nowhere else:
 - `expiration_ns`: one nanosecond after the close of the contract's last session. At the close itself
   the engine may settle before it has seen the last bars.
 - `underlying` is the id of the index or share without its venue, which is how the engine finds it.
+- `info` carries, under ``terms``, the lots, ticks, expiries and names by date where they change within the export: the
+  engine keeps the first definition that it is given for a whole run, so there is but one, that of the last bar.
 - Margins and fees are zero: they are the strategy's assumptions, not market data.
 
 Importing this module imports Nautilus.
@@ -109,7 +111,7 @@ def check_expiries(named: pl.DataFrame) -> None:
             )
 
 
-def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime) -> pl.DataFrame:
+def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime, changes: pl.DataFrame | None = None) -> pl.DataFrame:
     """Say every instrument in Nautilus' words.
 
     Parameters
@@ -118,6 +120,8 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime) -> pl.DataFram
         What `with_precisions` returned.
     known_from : datetime.datetime
         Time stamp of the definitions: the start of the partition, UTC.
+    changes : polars.DataFrame, optional
+        `instrument_id` and `terms`, from `periods.terms_as_text`; default: nothing changes.
 
     Returns
     -------
@@ -136,11 +140,15 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime) -> pl.DataFram
     zero, one = pl.lit("0", text), pl.lit("1", text)
     asset_class = pl.when(pl.col("underlying_kind") == "EQ").then(pl.lit("EQUITY")).otherwise(pl.lit("INDEX"))
     info = pl.format(
-        '{{"expiry_date":"{}","lot_size_known":{}}}',
+        '{{"expiry_date":"{}","lot_size_known":{}{}}}',
         pl.col("expiry").cast(text),
         pl.col("lot_size").is_not_null().cast(text),
+        pl.format(',"terms":{}', "terms").fill_null(""),
     )
-    return terms.join(
+    if changes is None:
+        changes = pl.DataFrame(schema={"instrument_id": terms.schema["instrument_id"], "terms": text})
+    with_changes = terms.join(changes, on="instrument_id", how="left", maintain_order="left")
+    return with_changes.join(
         underlyings,
         left_on=pl.concat_str("root", pl.lit("."), "venue"),
         right_on="underlying_id",
@@ -171,7 +179,7 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime) -> pl.DataFram
         margin_maint=zero,
         maker_fee=zero,
         taker_fee=zero,
-        info=pl.coalesce(info, pl.lit("{}")),
+        info=pl.coalesce(info, pl.format('{{"terms":{}}}', "terms"), pl.lit("{}")),
         ts_event=instant,
         ts_init=instant,
     )

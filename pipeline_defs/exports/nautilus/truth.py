@@ -17,6 +17,7 @@ from pipeline_defs.backtests.result import STALE_AFTER
 from pipeline_defs.exports.nautilus import naming
 from pipeline_defs.exports.nautilus.checks import PRICES
 from pipeline_defs.exports.nautilus.settlement import IS_UNDERLYING, settlements
+from pipeline_defs.exports.periods import changing_terms, terms_as_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -71,7 +72,9 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, sample_si
     specification = naming.bar_specification(market.bar_seconds)
     end: dt.datetime = market.sessions.select(pl.col("close").max()).item()
     trial = _hold(truth, read.underlying, end) or _replay(truth, specification)
-    _described(truth, specification).write_parquet(folder / INSTRUMENTS_FILE)
+    by_date = terms_as_text(changing_terms(market))
+    described = _described(truth.join(by_date, on="instrument_id", how="left", maintain_order="left"), specification)
+    described.write_parquet(folder / INSTRUMENTS_FILE)
     bar_types = named.select("instrument_id", bar_type=pl.concat_str("engine_id", pl.lit(f"-{specification}")))
     sample = read.sample.join(bar_types, on="instrument_id", how="left", maintain_order="left")
     sample.with_columns(ns=pl.col("timestamp").dt.epoch("ns")).write_parquet(folder / SAMPLE_FILE)
@@ -118,6 +121,7 @@ def _described(truth: pl.DataFrame, specification: str) -> pl.DataFrame:
         "venue",
         "currency",
         "strike",
+        "terms",
         bar_type=pl.concat_str("engine_id", pl.lit(f"-{specification}")),
         class_name=pl.col("kind").replace_strict(naming.CLASSES),
         first_ns=pl.col("first_timestamp").dt.epoch("ns"),

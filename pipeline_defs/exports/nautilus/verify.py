@@ -111,6 +111,7 @@ def _terms(row: dict[str, Any], instrument: Instrument) -> list[tuple[str, objec
         ("raw symbol", row["raw_symbol"], instrument.raw_symbol.value),
         ("venue", row["venue"], instrument.id.venue.value),
         ("currency", row["currency"], instrument.quote_currency.code),
+        ("terms by date", row["terms"] and json.loads(row["terms"]), (instrument.info or {}).get("terms")),
     ]
     if isinstance(instrument, FuturesContract | OptionContract):
         terms += [

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, Contract, Settlement, read_sidecar
+from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar
+from pipeline_defs.exports.backtrader.values import Contract, Settlement
 
 if TYPE_CHECKING:
     from pathlib import Path

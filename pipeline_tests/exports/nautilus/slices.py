@@ -102,6 +102,7 @@ def make_slice(
         instruments=terms.join(counted, on="instrument_id", how="left").select(list(INSTRUMENT_SCHEMA)),
         read_bars=read_bars,
         load_ids=(1,),
+        known_at=close_of(SESSIONS[-1]),
     )
 
 
