@@ -6,7 +6,7 @@ SOURCES := pipeline_defs pipeline_tests benchmarks tools
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev demo ui test check format bench stop clean lock hooks
+.PHONY: help environment environment-dev demo ui test test-servers check format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ demo: environment ## sample data in, verified catalogs out, a strategy in both e
 ui: environment ## the Dagster UI on the same state
 	@.venv/bin/pipeline ui
 
-test: environment-dev ## all tests; fails below 90 % coverage
-	@$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+test: environment-dev ## all tests; those of the database on three servers; fails below 90 % coverage
+	@$(PY) -m pipeline_tests.servers
+
+test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 2 minutes)
+	@$(PY) -m pipeline_tests.servers --server apache --server full
 
 check: environment-dev ## lint, format and types
 	@$(PY) -m ruff check $(EXISTING)

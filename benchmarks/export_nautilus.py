@@ -1,6 +1,6 @@
 """What a Nautilus export costs, against a plain Parquet write and against Nautilus' own writer.
 
-``python benchmarks/export_nautilus.py [--contracts 2000] [--bars 375] [--rounds 5] [--directory DIR]`` prints one
+``python -m benchmarks.export_nautilus [--contracts 2000] [--bars 375] [--rounds 5] [--directory DIR]`` prints one
 JSON object: median CPU and wall seconds of each way, and their ratios. The ways take turns, so that a busy
 machine hurts all alike; only ratios mean anything across machines.
 

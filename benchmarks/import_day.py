@@ -1,6 +1,6 @@
 r"""What the import of a day costs, against the floor and against the naive way.
 
-``python benchmarks/import_day.py [--rows 1000000] [--files 2500] [--rounds 5] [--naive-rounds 1]`` prints one JSON
+``python -m benchmarks.import_day [--rows 1000000] [--files 2500] [--rounds 5] [--naive-rounds 1]`` prints one JSON
 object: medians and ratios of CPU seconds (client and server together) and of wall seconds. The ways take turns in one
 run on one server, each into empty tables after a checkpoint, so that a busy machine hurts all alike; only ratios mean
 anything across machines.
@@ -12,7 +12,7 @@ naive           pandas: `read_csv` of each file, the ticker parsed row by row, `
                 options table
 """
 
-# ruff: noqa: INP001, S603, S608, T201 -- a script to run: it prints, and starts our own commands with our own names
+# ruff: noqa: INP001, S603, T201 -- a script to run: it prints, and starts our own commands with our own names
 
 from __future__ import annotations
 
@@ -20,27 +20,18 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import psycopg
-
+from benchmarks.measuring import Server, dump, median
 from pipeline_defs.samples.generate import benchmark_day, generate
-from pipeline_defs.warehouse import embedded
-from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.embedded.cluster import binary_directory
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices")
-CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 NAIVE: Final = r"""
 import re, sys
@@ -77,84 +68,6 @@ CREATE TABLE naive (
 """
 
 
-class Server:
-    """A durable embedded server of the benchmark's own, and the CPU time its processes have used."""
-
-    def __init__(self, folder: Path) -> None:
-        """Start it and make the tables."""
-        self.folder = folder
-        self.url = embedded.ensure_running(folder)
-        upgrade(Warehouse(self.url))
-        postmaster = embedded.status(folder).postmaster
-        if postmaster is None:
-            raise SystemExit("the benchmark's server did not start")
-        self.pid = postmaster.pid
-
-    def cpu_seconds(self) -> float:
-        """Sum user and system time of the postmaster, its children, and those it has reaped."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(") ")[2].split()
-            except OSError:  # ended while we looked
-                continue
-            if int(stat.parent.name) == self.pid:
-                ticks += sum(map(int, fields[11:15]))
-            elif int(fields[1]) == self.pid:
-                ticks += sum(map(int, fields[11:13]))
-        return ticks / CLOCK_TICKS
-
-    def execute(self, *statements: str) -> None:
-        """Run statements, each in its own transaction."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
-
-    def empty(self) -> None:
-        """Forget every row and settle the disk, so that each round starts alike."""
-        self.execute(
-            f"TRUNCATE {', '.join(TABLES)}, options_hourly, options_daily, loads, instruments CASCADE",
-            "DROP TABLE IF EXISTS naive",
-            NAIVE_TABLE,
-            "CHECKPOINT",
-        )
-
-
-def measure(server: Server, work: Callable[[], object]) -> dict[str, float]:
-    """Time a piece of work that runs in child processes: wall, CPU of client and server, peak memory of the client."""
-    server.empty()
-    before, server_before, begun = (
-        resource.getrusage(resource.RUSAGE_CHILDREN),
-        server.cpu_seconds(),
-        time.perf_counter(),
-    )
-    work()
-    wall = time.perf_counter() - begun
-    time.sleep(0.2)  # a backend's last ticks are booked when it has ended
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    client = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    backend = server.cpu_seconds() - server_before
-    return {"wall": wall, "client_cpu": client, "server_cpu": backend, "cpu": client + backend}
-
-
-def dump(server: Server, folder: Path) -> dict[str, Path]:
-    """Write the stored rows out, contract after contract, as the files hold them."""
-    ready = {}
-    for table in TABLES:
-        ready[table] = folder / f"{table}.csv"
-        with psycopg.connect(server.url) as connection, ready[table].open("wb") as file:
-            query = f"COPY (SELECT * FROM {table} ORDER BY instrument_id, timestamp, sequence) TO STDOUT (FORMAT csv)"
-            with connection.cursor().copy(query.encode()) as copy:
-                for block in copy:
-                    file.write(block)
-    return ready
-
-
-def median(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Take the median of each figure."""
-    return {name: round(statistics.median(row[name] for row in rounds), 3) for name in rounds[0]}
-
-
 def main() -> None:
     """Run the rounds and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,8 +95,13 @@ def main() -> None:
         def naive() -> None:
             subprocess.run([sys.executable, "-c", NAIVE, server.url, str(landing)], check=True)
 
+        def timed(work: Callable[[], None]) -> dict[str, float]:
+            server.empty()
+            server.execute("DROP TABLE IF EXISTS naive", NAIVE_TABLE)
+            return server.measure(work)
+
         try:
-            measure(server, pipeline)  # warms the caches, and gives the ready rows
+            timed(pipeline)  # warms the caches, and gives the ready rows
             peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             ready = dump(server, folder)
             ways: dict[str, Callable[[], None]] = {"pipeline": pipeline, "psql_copy": psql_copy, "naive": naive}
@@ -191,9 +109,9 @@ def main() -> None:
             for number in range(options.rounds):
                 for way, work in ways.items():
                     if way != "naive" or number < options.naive_rounds:
-                        results[way].append(measure(server, work))
+                        results[way].append(timed(work))
         finally:
-            embedded.stop(server.folder)
+            server.stop()
     medians = {way: median(rounds) for way, rounds in results.items() if rounds}
     ours = medians["pipeline"]
     ratios = {

@@ -63,6 +63,7 @@ def export_underlying(
         format_name=format_name,
         path=published.path,
         catalog_hash=published.catalog_hash,
+        size_bytes=published.size_bytes,
         verification=published.verification,
     )
     return published

@@ -1,6 +1,7 @@
 """What every test may ask for: an environment of its own, and a fresh database on one server for the whole session.
 
-Fixtures that know a table or an adapter belong in the `conftest.py` of their room.
+``--server`` chooses the server, and the tests that are run on it: all on the embedded one, those that speak to the
+database on the others. Fixtures that know a table or an adapter belong in the `conftest.py` of their room.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,16 +18,54 @@ import pytest
 from hypothesis import settings
 
 from pipeline_defs.warehouse.embedded import ensure_running, stop
+from pipeline_tests.servers import SERVERS, running
+from pipeline_tests.servers.places import ServerUnavailableError
+from pipeline_tests.servers.pristine import Pristine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOMS = {"apache": ("warehouse",), "full": ("warehouse",)}
+"""Folders whose tests are run again on a server that is not embedded: those that ask what the SQL does there. The
+command line's tests copy and drop databases at will, which the full server's only one does not allow."""
+
+_OF_THE_EMBEDDED_SERVER = "warehouse/embedded"
+_TESTS = Path(__file__).parent
 _NUMBERS = itertools.count(1)
 
 # A shared machine is no stopwatch; and what CI tries, it tries again the same way.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", choices=SERVERS, default="embedded", help="the database server the tests run on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that are run on this server, and skip those that ask for more than it has."""
+    server = config.getoption("--server")
+    if server == "embedded":
+        return
+    kept = [item for item in items if _belongs_to(server, item.path)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+    if server == "full":
+        for item in items:
+            if (marker := item.get_closest_marker("needs_real_backend")) is not None:
+                item.add_marker(pytest.mark.skip(reason=f"needs a real backend: {marker.args[0]}"))
+
+
+def _belongs_to(server: str, path: Path) -> bool:
+    folder = path.relative_to(_TESTS)
+    return folder.parts[0] in ROOMS[server] and not folder.is_relative_to(_OF_THE_EMBEDDED_SERVER)
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> str:
+    """Name the server of this session."""
+    name: str = pytestconfig.getoption("--server")
+    return name
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,33 +84,53 @@ def pipeline_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for the session, which trades durability for speed; the URL of its maintenance database.
 
-    ``PIPELINE_TEST_SERVER_URL`` names another server, so that the same tests run on TimescaleDB.
+    ``PIPELINE_TEST_SERVER_URL`` names another server, so that the same tests run there.
     """
-    if server := os.environ.get("PIPELINE_TEST_SERVER_URL"):
-        yield server
+    if named := os.environ.get("PIPELINE_TEST_SERVER_URL"):
+        yield named
         return
-    folder = tmp_path_factory.mktemp("server") / "postgres"
-    yield _with_database(ensure_running(folder, durable=False), "postgres")
-    stop(folder)
+    folder = tmp_path_factory.mktemp("server")
+    if server != "embedded":
+        try:
+            with running(server, folder) as url:
+                yield url
+        except ServerUnavailableError as error:
+            pytest.exit(f"no {server} server: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+        return
+    yield _with_database(ensure_running(folder / "postgres", durable=False), "postgres")
+    stop(folder / "postgres")
 
 
 @pytest.fixture(scope="session")
-def template_url(postgres_url: str) -> Iterator[str]:
+def template_url(server: str, postgres_url: str) -> Iterator[str]:
     """The database that every `database_url` is a copy of: empty here.
 
     A room whose tests need more overrides this fixture, fills the database once, and closes its connections.
     """
+    if server == "full":  # the only database there is
+        yield postgres_url
+        return
     name = _new_name()
     yield _create(postgres_url, name, "template0")
     _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def pristine(server: str, template_url: str) -> Pristine | None:
+    """What the template holds, where it cannot be copied."""
+    return Pristine.of(template_url) if server == "full" else None
+
+
 @pytest.fixture
-def database_url(postgres_url: str, template_url: str) -> Iterator[str]:
-    """A database of this test alone."""
+def database_url(postgres_url: str, template_url: str, pristine: Pristine | None) -> Iterator[str]:
+    """A database of this test alone; on the full server the only one, as if nobody had used it."""
+    if pristine is not None:
+        pristine.put_back(template_url)
+        yield template_url
+        return
     name = _new_name()
     yield _create(postgres_url, name, urlsplit(template_url).path.removeprefix("/"))
     _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")

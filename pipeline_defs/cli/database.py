@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline_defs.cli.maintenance import maintain, retention
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 @click.group("db")
 def database() -> None:
     """Start, stop, reach and migrate the database."""
+
+
+for command in (maintain, retention):
+    database.add_command(command)
 
 
 @database.command()

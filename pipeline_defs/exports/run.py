@@ -46,6 +46,8 @@ class PublishedExport:
         What the engine read back.
     known_at : datetime.datetime
         Knowledge time of the data: as of it the same export can be made again.
+    size_bytes : int
+        Of all its files but the manifest.
 
     """
 
@@ -57,6 +59,7 @@ class PublishedExport:
     engine: str
     verification: Verification
     known_at: dt.datetime
+    size_bytes: int
 
     @property
     def verified(self) -> bool:
@@ -139,6 +142,7 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
         engine=built.engine,
         verification=verification,
         known_at=market.known_at,
+        size_bytes=sum(entry["size_bytes"] for entry in described["objects"]),
     )
 
 

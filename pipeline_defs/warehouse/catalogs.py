@@ -19,6 +19,7 @@ def record_catalog(
     format_name: str,
     path: Path,
     catalog_hash: str,
+    size_bytes: int,
     verification: Verification,
 ) -> int:
     """Record a published export.
@@ -35,6 +36,8 @@ def record_catalog(
         Published directory.
     catalog_hash : str
         Content hash of the export.
+    size_bytes : int
+        Of its files.
     verification : Verification
         What the engine read back.
 
@@ -55,6 +58,7 @@ def record_catalog(
         "rows": int(market.instruments["row_count"].sum()),
         "load_ids": list(market.load_ids),
         "known_at": market.known_at,
+        "size_bytes": size_bytes,
         "verification": json.dumps({"passed": verification.passed, "checks": verification.checks}, default=str),
     }
     with warehouse.connect() as connection:
@@ -65,12 +69,17 @@ def record_catalog(
             values,
         ).fetchone()
         if known is not None:
+            # The same bytes made again from what is known now: as of then they would be the same, too.
+            connection.execute(
+                "UPDATE catalogs SET known_at = greatest(known_at, %s) WHERE catalog_id = %s",
+                [market.known_at, known[0]],
+            )
             return int(known[0])
         row = connection.execute(
             "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
-            " load_ids, verification, known_at) VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s,"
-            " %(path)s, %(catalog_hash)s, %(engine)s, %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s)"
-            " RETURNING catalog_id",
+            " load_ids, verification, known_at, size_bytes)"
+            " VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s, %(path)s, %(catalog_hash)s, %(engine)s,"
+            " %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s, %(size_bytes)s) RETURNING catalog_id",
             values,
         ).fetchone()
     return 0 if row is None else int(row[0])

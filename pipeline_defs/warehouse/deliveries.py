@@ -38,6 +38,8 @@ FROM (SELECT DISTINCT ON (dataset, bar_seconds) * FROM loads
 WHERE l.delivery_digest = %(digest)s AND l.status <> 'rejected' AND l.underlying IS NOT DISTINCT FROM %(underlying)s
   AND l.code_version = %(code_version)s AND l.api_version = %(api_version)s
   AND l.committed_at >= (SELECT seeded_at FROM market_rules_ledger)
+  AND NOT EXISTS (SELECT FROM dropped_observations AS d
+                  WHERE d.table_name = l.dataset AND l.trade_date < d.dropped_before::date)
   AND l.delivery_parts = (SELECT count(*) FROM (
       SELECT DISTINCT dataset, bar_seconds FROM loads
       WHERE source = %(source)s AND trade_date = %(trade_date)s AND delivery_digest = %(digest)s) AS parts)

@@ -8,6 +8,7 @@ import or `refresh_pending_bars` clears.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.schema.tables import OBSERVATION_COLUMNS
+from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
 from pipeline_defs.warehouse.faults import PersistentConnection
 from pipeline_defs.warehouse.instruments import resolve_instruments
@@ -80,11 +82,17 @@ def import_source(
     with PersistentConnection(warehouse) as connection:
         connection.run(refresh_pending_bars, "bars of earlier imports")
         ledger = Ledger(connection, metadata, request.underlying, dagster_run_id)
+        started = time.perf_counter()
         for batch in source.fetch(request if reread else replace(request, ledger=ledger)):
             nothing = False
-            yield from ledger.confirm()
-            yield _import_batch(connection, metadata, batch, dagster_run_id)
-        for report in ledger.confirm():
+            latency_ms = (time.perf_counter() - started) * 1000
+            yield from _confirm(connection, ledger)
+            size_bytes = int(batch.files["size_bytes"].sum())
+            report = _import_batch(connection, metadata, batch, dagster_run_id)
+            _record_use(connection, misses=1, size_bytes=size_bytes, latency_ms=latency_ms)
+            yield report
+            started = time.perf_counter()
+        for report in _confirm(connection, ledger):
             nothing = False
             yield report
         # A commit whose answer was lost has left a window that its repetition, having changed nothing, does not know.
@@ -95,6 +103,30 @@ def import_source(
             where=metadata.source_url,
             next_step="this is a defect of the adapter; please report it",
         )
+
+
+def _confirm(connection: PersistentConnection, ledger: Ledger) -> Iterator[LoadReport]:
+    """Report what the source left out because it is stored as it is."""
+    for report in ledger.confirm():
+        _record_use(connection, hits=1)
+        yield report
+
+
+def _record_use(
+    connection: PersistentConnection,
+    *,
+    hits: int = 0,
+    misses: int = 0,
+    size_bytes: int = 0,
+    latency_ms: float | None = None,
+) -> None:
+    """Count in the cache statistics whether the source had to be read."""
+    connection.run(
+        lambda session: record_cache_use(
+            session, hits=hits, misses=misses, size_bytes=size_bytes, latency_ms=latency_ms
+        ),
+        "cache statistics",
+    )
 
 
 def _import_batch(

@@ -33,6 +33,10 @@ _MEASURES: Final = tuple(column.name for column in MEASUREMENT_COLUMNS)
 _COLUMNS: Final = tuple(column.name for column in OBSERVATION_COLUMNS)
 
 
+MANY: Final = 20
+"""A difference of less than one row in so many is looked up row by row, a larger one compared as a whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
     """Rows by what happened to them."""
@@ -134,8 +138,6 @@ def bring_in_line(
         copy_in(connection, partition.table, rows, typed=True)
         write_fingerprint(connection, partition, incoming)
         return MergeCounts(rows.height, 0, 0, 0)
-    # A chunk that was filled moments ago has no statistics: a nested loop over it would take minutes.
-    connection.execute("SET LOCAL enable_nestloop = off")
     counts = None if known is None else _merge_differing(connection, partition, rows, incoming, known)
     if counts is None:
         before = _ask(connection, partition, _COUNT)
@@ -186,6 +188,7 @@ def _merge_differing(
     differing = rows.filter(mask)
     if differing.is_empty() and not missing:
         return MergeCounts(0, rows.height, 0, 0)
+    connection.execute("SELECT prepare_merge(%s)", [differing.height * MANY < rows.height])
     corrected = _stage(connection, partition, differing)
     if corrected != missing:
         connection.execute("DROP TABLE incoming, difference")
@@ -201,6 +204,7 @@ def _merge_all(
     before: int,
     load: dict[str, Any],
 ) -> MergeCounts:
+    connection.execute("SELECT prepare_merge(false)")
     corrected = _stage(connection, partition, rows)
     stored = _apply_differences(connection, partition, corrected)
     retired = 0

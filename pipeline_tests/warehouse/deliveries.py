@@ -22,7 +22,7 @@ from pipeline_defs.schema.batches import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 TRADE_DATE = dt.date(2019, 1, 1)
 SESSION_OPEN = dt.datetime(2019, 1, 1, 3, 45, tzinfo=dt.UTC)
@@ -53,6 +53,26 @@ class StubSource(Source):
     def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
         del request
         yield from self.batches
+
+
+def bar_versions(ask: Callable[..., list[tuple[Any, ...]]], kind: str, bucket: dt.datetime) -> list[tuple[Any, ...]]:
+    """Give the row versions of the hourly or daily bars of a bucket, wherever the server keeps them."""
+    kept = [f"options_{kind}"]
+    if ask("SELECT FROM pg_class WHERE relname = %s AND relkind = 'v'", kept[0]):
+        kept = [
+            f"{schema}.{table}"
+            for schema, table in ask(
+                "SELECT materialization_hypertable_schema, materialization_hypertable_name"
+                " FROM timescaledb_information.continuous_aggregates WHERE view_name LIKE %s ORDER BY view_name",
+                f"{kind}%",
+            )
+        ]
+    # The buckets of bars lie a microsecond later in a continuous aggregate.
+    parts = [
+        f"SELECT tableoid::text, xmin::text, ctid::text FROM {table} WHERE bucket IN ($1, $1 + interval '1 us')"
+        for table in kept
+    ]
+    return ask(" UNION ALL ".join(parts).replace("$1", f"timestamptz '{bucket.isoformat()}'") + " ORDER BY 1, 2, 3")
 
 
 def option(symbol: str, strike: int = 10_800, option_type: str = "CE", **changes: Any) -> dict[str, Any]:

@@ -249,7 +249,8 @@ def test_symbols_are_those_stored_with_type_and_exchange(bundles: BundleCatalog,
     }
     load(make_batch(Delivery([(name, 1, "9.05") for name in future], contracts=future), table="futures_ticks"))
     load(day(TRADE_DATE, (A, 1, "1.50"), (B, 1, "2.05")))
-    load(make_batch(Delivery([(C, 1, "3.05")], rejects=[(line, "bad_price", "x") for line in range(3, 203)])))
+    damage = [(line, "bad_price", "x") for line in range(3, 203)]
+    load(make_batch(Delivery([(C, 1, "3.05")], rejects=damage, contracts={C: option(C, 10_100)})))
 
     futures = bundles.list_symbols("nse_csv/futures_ticks/60s")
 

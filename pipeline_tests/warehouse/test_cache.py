@@ -48,6 +48,7 @@ def publish(warehouse: Warehouse) -> Callable[..., int]:
             format_name="nautilus",
             path=Path(path),
             catalog_hash=content,
+            size_bytes=7,
             verification=Verification(passed=True, engine="engine 1", checks={"rows": 1}, failures=()),
         )
 

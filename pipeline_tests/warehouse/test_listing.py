@@ -60,7 +60,13 @@ def test_the_same_catalog_is_recorded_once_and_a_changed_one_again(
 
     def record(content: str) -> int:
         return record_catalog(
-            warehouse, market, format_name="nautilus", path=Path("there"), catalog_hash=content, verification=confirmed
+            warehouse,
+            market,
+            format_name="nautilus",
+            path=Path("there"),
+            catalog_hash=content,
+            size_bytes=7,
+            verification=confirmed,
         )
 
     assert record("a") == record("a") != record("b")

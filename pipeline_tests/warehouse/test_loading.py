@@ -12,9 +12,17 @@ import pytest
 
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.schema.batches import Finding, ImportBatch, ImportRequest
-from pipeline_defs.warehouse.loading import import_source, refresh_pending_bars
+from pipeline_defs.warehouse import loading
+from pipeline_defs.warehouse.loading import import_source
 from pipeline_defs.warehouse.reports import LoadReport
-from pipeline_tests.warehouse.deliveries import SESSION_OPEN, Delivery, StubSource, make_batch, option
+from pipeline_tests.warehouse.deliveries import (
+    SESSION_OPEN,
+    Delivery,
+    StubSource,
+    bar_versions,
+    make_batch,
+    option,
+)
 
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
@@ -23,10 +31,6 @@ type Load = Callable[..., LoadReport]
 type Ask = Callable[..., list[tuple[Any, ...]]]
 
 A, B = "NIFTY31JAN1910000CE", "NIFTY31JAN1910050CE"
-
-BAR_VERSIONS = (
-    "SELECT xmin::text, ctid::text FROM options_hourly UNION ALL SELECT xmin::text, ctid::text FROM options_daily"
-)
 
 
 def test_a_first_load_stores_every_row_exactly(load: Load, ask: Ask) -> None:
@@ -44,13 +48,14 @@ def test_the_same_delivery_again_changes_no_row_version(load: Load, ask: Ask) ->
     batch = make_batch(Delivery([(A, 1, "1.5"), (B, 1, "2.5")]))
     load(batch)
     before = ask("SELECT xmin::text, ctid::text, load_id FROM options_ticks ORDER BY 2")
-    bars = ask(BAR_VERSIONS)
+    bars = bar_versions(ask, "hourly", SESSION_OPEN), bar_versions(ask, "daily", SESSION_OPEN)
 
     report = load(batch)
 
     assert (report.stored, report.unchanged, report.corrected, report.retired) == (0, 2, 0, 0)
     assert ask("SELECT xmin::text, ctid::text, load_id FROM options_ticks ORDER BY 2") == before
-    assert ask(BAR_VERSIONS) == bars
+    assert [len(versions) for versions in bars] == [2, 2]
+    assert (bar_versions(ask, "hourly", SESSION_OPEN), bar_versions(ask, "daily", SESSION_OPEN)) == bars
     assert ask("SELECT count(*) FROM options_ticks_history") == [(0,)]
 
 
@@ -235,17 +240,15 @@ def test_two_loads_of_the_same_day_queue_and_end_in_one_state(warehouse: Warehou
 
 
 def test_bars_left_pending_by_a_crash_are_refreshed_by_the_next_import(
-    warehouse: Warehouse, load: Load, ask: Ask
+    load: Load, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = load(make_batch(Delivery([(A, 1, "1.5")])))
-    with warehouse.connect(autocommit=True) as connection:
-        connection.execute("DELETE FROM options_hourly")
-        connection.execute("DELETE FROM options_daily")
-        connection.execute(
-            "INSERT INTO pending_bars SELECT %s, %s, load_id FROM loads WHERE load_id = %s",
-            [SESSION_OPEN, SESSION_OPEN + dt.timedelta(hours=1), report.load_id],
-        )
-        refresh_pending_bars(connection)
+    with monkeypatch.context() as crash:
+        crash.setattr(loading, "refresh_pending_bars", lambda *_: None)
+        load(make_batch(Delivery([(A, 1, "1.5")])))
+    assert ask("SELECT count(*) FROM options_hourly") == [(0,)]
+    assert ask("SELECT count(*) FROM pending_bars") == [(1,)]
+
+    load(make_batch(Delivery([(A, 1, "1.5")]), table="futures_ticks"))
 
     assert ask("SELECT count(*) FROM options_hourly") == [(1,)]
     assert ask("SELECT count(*) FROM pending_bars") == [(0,)]

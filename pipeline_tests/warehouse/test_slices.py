@@ -144,6 +144,7 @@ def test_nothing_to_export_is_an_error_that_says_so(warehouse: Warehouse) -> Non
         pass
 
 
+@pytest.mark.needs_real_backend("an import runs while a reader's transaction is open")
 def test_what_is_imported_meanwhile_is_not_seen(warehouse: Warehouse, load: Load) -> None:
     load(make_batch(Delivery([(A, 1, "1.5"), (B, 1, "2.5")])))
     with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:

@@ -1,0 +1,105 @@
+"""``pipeline db maintain`` and ``pipeline db retention``: compression and deletion of old observations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_defs.settings import load_settings
+
+if TYPE_CHECKING:
+    from pipeline_defs.warehouse.maintenance import StorageChange
+
+DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+
+class _Age(click.ParamType[dt.timedelta]):
+    """An age as a number and a unit."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dt.timedelta:
+        """Turn the text into an age; ``forever`` and ``never`` into the longest."""
+        if isinstance(value, dt.timedelta):
+            return value
+        text = str(value).lower()
+        if text in {"forever", "never"}:
+            return dt.timedelta.max
+        found = re.fullmatch(r"(\d+)([dwmy])", text)
+        if found is None:
+            self.fail(f"{value!r} is not an age; expected days, weeks, months or years, e.g. 30d or 5y", param, ctx)
+        return dt.timedelta(days=int(found[1]) * DAYS[found[2]])
+
+
+AGE = _Age()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def maintain(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """Compress old observations and delete those past their retention, as the policies say."""
+    from pipeline_defs.warehouse import maintenance  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    report = maintenance.maintain(open_warehouse(load_settings()))
+    if as_json:
+        click.echo(json.dumps(report.to_json()))
+        return
+    for change in report.changes:
+        click.echo(_line(change))
+    if not report.changes:
+        click.echo("nothing to do")
+    if not report.can_compress:
+        click.echo("this server does not compress: that takes full TimescaleDB")
+
+
+def _line(change: StorageChange) -> str:
+    sizes = ""
+    if change.bytes_before is not None:
+        sizes = f": {change.bytes_before:,} bytes"
+        if change.bytes_after:
+            sizes += f" before, {change.bytes_after:,} after ({change.bytes_before / change.bytes_after:.1f} to 1)"
+    rows = "" if change.rows is None else f": {change.rows:,} rows"
+    return f"{change.table}: {change.action} {change.object}{sizes}{rows}"
+
+
+@click.command()
+@click.argument("table", required=False)
+@click.option("--compress-after", type=AGE, help="Age at which it is compressed, e.g. 30d; or never.")
+@click.option("--keep", "keep_for", type=AGE, help="Age at which it is deleted, e.g. 5y; or forever.")
+def retention(table: str | None, compress_after: dt.timedelta | None, keep_for: dt.timedelta | None) -> None:
+    """Show the policies of storage, or change that of a table.
+
+    Nothing happens to any row before the next 'pipeline db maintain'.
+    """
+    from pipeline_defs.warehouse import maintenance  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    warehouse = open_warehouse(load_settings())
+    if table is not None:
+        known = {policy.table: policy for policy in maintenance.list_policies(warehouse)}
+        old = known.get(table, maintenance.StoragePolicy(table, None, None))
+        maintenance.set_policy(
+            warehouse,
+            maintenance.StoragePolicy(
+                table, _changed(old.compress_after, compress_after), _changed(old.keep_for, keep_for)
+            ),
+        )
+    for policy in maintenance.list_policies(warehouse):
+        compressed = _days("compressed after", policy.compress_after, "never compressed")
+        kept = _days("deleted after", policy.keep_for, "kept forever")
+        click.echo(f"{policy.table:<16} {compressed}, {kept}")
+
+
+def _changed(old: dt.timedelta | None, new: dt.timedelta | None) -> dt.timedelta | None:
+    if new is None:
+        return old
+    return None if new == dt.timedelta.max else new
+
+
+def _days(what: str, age: dt.timedelta | None, otherwise: str) -> str:
+    return otherwise if age is None else f"{what} {age.days} days"

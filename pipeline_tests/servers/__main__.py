@@ -1,0 +1,97 @@
+"""Run the tests on every server, one after the other, and say at the end how many on which.
+
+    python -m pipeline_tests.servers [--server NAME]... [argument of pytest]...
+
+All tests run on the embedded server, with coverage; those that speak to the database run again on the others. A
+server that this machine cannot have is named with the reason; where ``CI`` is set, that is a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_tests.servers import SERVERS, prepare
+from pipeline_tests.servers.places import ServerUnavailableError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COVERAGE = ("--cov", "--cov-report=term:skip-covered", "--cov-fail-under=90")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the tests of one server.
+
+    Parameters
+    ----------
+    server : str
+        Its name.
+    said : str
+        Counts, or why nothing ran.
+    passed : bool
+        Whether nothing failed; a server that cannot be had fails in CI.
+
+    """
+
+    server: str
+    said: str
+    passed: bool
+
+    def __str__(self) -> str:
+        """Give the line of the summary."""
+        return f"{self.server}: {self.said}"
+
+
+def counts(report: Path) -> str:
+    """Count the tests of a report in JUnit's form by what became of them."""
+    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 -- pytest wrote it a moment ago
+    if suite is None:
+        return "no test"
+    bad = {name: int(suite.get(name, 0)) for name in ("failures", "errors", "skipped")}
+    passed = int(suite.get("tests", 0)) - sum(bad.values())
+    words = {"failures": "failed", "errors": "errors", "skipped": "skipped"}
+    return ", ".join([f"{passed} passed", *(f"{number} {words[name]}" for name, number in bad.items() if number)])
+
+
+def run(server: str, arguments: list[str], *, strict: bool) -> Outcome:
+    """Run the tests of one server."""
+    _say(f"== tests on the {server} server")
+    begun = time.monotonic()
+    try:
+        prepare(server)
+    except ServerUnavailableError as error:
+        return Outcome(server, f"not run: {error}", passed=not strict)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        coverage = COVERAGE if server == "embedded" and not arguments else ("--no-cov",)
+        command = [sys.executable, "-m", "pytest", "-q", "--server", server, f"--junit-xml={report}", *coverage]
+        code = subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
+        said = counts(report) if report.exists() else "no report"
+    seconds = f"{time.monotonic() - begun:.0f} s"
+    return Outcome(server, f"{said}, {seconds}" + (f", exit code {code}" if code else ""), passed=code == 0)
+
+
+def _say(*lines: object) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is asked for, and print the summary."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline_tests.servers", description=__doc__)
+    parser.add_argument("--server", choices=SERVERS, action="append", help="only this one; may be repeated")
+    chosen, rest = parser.parse_known_args(arguments)
+    outcomes = [run(server, rest, strict="CI" in os.environ) for server in chosen.server or SERVERS]
+    _say("== per server", *outcomes)
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""The servers of the tests: how they are found, verified, and put back; the runner's counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pipeline_tests.servers import __main__ as runner
+from pipeline_tests.servers import full
+from pipeline_tests.servers.apache_packages import mirror
+from pipeline_tests.servers.places import ServerUnavailableError, run
+from pipeline_tests.servers.pristine import Pristine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STANZA = "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\nSigned-By: /usr/share/keyrings/{}\n"
+DEBIAN = "debian-archive-keyring.gpg"
+
+
+@pytest.fixture
+def apt(tmp_path: Path) -> Path:
+    (tmp_path / "sources.list.d").mkdir()
+    return tmp_path
+
+
+def test_the_mirror_is_the_one_of_the_releases_not_of_security_or_another_vendor(apt: Path) -> None:
+    stanzas = [
+        STANZA.format("mirror:vendor", "nodistro", "vendor.gpg"),
+        STANZA.format("mirror:security", "bookworm-security", DEBIAN),
+        STANZA.format("mirror:debian", "bookworm bookworm-updates", DEBIAN),
+    ]
+    (apt / "sources.list.d/debian.sources").write_text("\n".join(stanzas))
+    assert mirror(apt) == "mirror:debian"
+
+
+def test_the_mirror_is_found_in_the_older_form_too(apt: Path) -> None:
+    lines = ["deb mirror:security trixie-security main", "deb [arch=amd64] mirror:debian trixie main contrib"]
+    (apt / "sources.list").write_text("\n".join(lines))
+    assert mirror(apt) == "mirror:debian"
+
+
+def test_without_a_mirror_the_server_cannot_be_had(apt: Path) -> None:
+    with pytest.raises(ServerUnavailableError, match="names no mirror"):
+        mirror(apt)
+
+
+def test_a_program_that_fails_is_the_reason_why_a_server_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnavailableError, match=r"sh -c failed with exit code 3: no such mirror"):
+        run(["sh", "-c", "echo no such mirror >&2; exit 3"], cwd=tmp_path)
+    with pytest.raises(ServerUnavailableError, match="absent-program cannot be run"):
+        run(["absent-program"], cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        {f"node_modules/{full.PACKAGE}": {"integrity": "sha512-other"}},
+        {f"node_modules/{full.PACKAGE}": {"integrity": full.INTEGRITY}, "node_modules/stowaway": {}},
+        {},
+    ],
+)
+def test_another_archive_than_the_pinned_one_is_refused(tmp_path: Path, packages: dict[str, object]) -> None:
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/.package-lock.json").write_text(json.dumps({"packages": packages}))
+    with pytest.raises(ServerUnavailableError, match="not the pinned"):
+        full.verify(tmp_path)
+
+
+def test_the_pinned_archive_is_accepted(tmp_path: Path) -> None:
+    packages = {f"node_modules/{full.PACKAGE}": {"integrity": full.INTEGRITY}}
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/.package-lock.json").write_text(json.dumps({"packages": packages}))
+    full.verify(tmp_path)
+
+
+def test_putting_back_restores_rows_and_sequences_past_all_triggers_and_drops_leftovers(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("""
+            CREATE TABLE seeds (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL,
+                                size integer GENERATED ALWAYS AS (length(name)) STORED);
+            CREATE TABLE facts (id integer GENERATED ALWAYS AS IDENTITY, seed integer REFERENCES seeds);
+            INSERT INTO seeds (name) VALUES ('one'), ('three');
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE 'never'; END $$;
+            CREATE TRIGGER guard BEFORE TRUNCATE ON facts FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+        """)
+        before = Pristine.of(database_url)
+        connection.execute("""
+            INSERT INTO facts (seed) VALUES (2), (2);
+            INSERT INTO seeds (name) VALUES ('four');
+            UPDATE seeds SET name = 'changed' WHERE id = 1;
+            CREATE TYPE mood AS ENUM ('bad');
+            CREATE TABLE left_behind (mood mood);
+        """)
+        assert Pristine.of(database_url) != before
+
+        before.put_back(database_url)
+
+        assert Pristine.of(database_url) == before
+        assert connection.execute("SELECT * FROM seeds ORDER BY id").fetchall() == [(1, "one", 3), (2, "three", 5)]
+        connection.execute("INSERT INTO seeds (name) VALUES ('next')")
+        assert connection.execute("INSERT INTO facts (seed) VALUES (3) RETURNING id, seed").fetchall() == [(1, 3)]
+
+
+def test_the_summary_counts_what_passed_failed_and_was_skipped(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>')
+    assert runner.counts(report) == "3 passed, 2 failed, 1 errors, 3 skipped"
+
+
+@pytest.mark.parametrize(("strict", "passed"), [(False, True), (True, False)])
+def test_a_server_that_cannot_be_had_is_named_with_the_reason_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, *, strict: bool, passed: bool
+) -> None:
+    def unavailable(server: str) -> None:
+        raise ServerUnavailableError(f"no {server} today")
+
+    monkeypatch.setattr(runner, "prepare", unavailable)
+    outcome = runner.run("apache", [], strict=strict)
+    assert (str(outcome), outcome.passed) == ("apache: not run: no apache today", passed)
