@@ -14,6 +14,7 @@ from pipeline_defs.settings import load_settings
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.maintenance import StorageChange
 
+MOST_DIGITS = 5
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 
@@ -30,7 +31,7 @@ class _Age(click.ParamType[dt.timedelta]):
         if text in {"forever", "never"}:
             return dt.timedelta.max
         found = re.fullmatch(r"(\d+)([dwmy])", text)
-        if found is None:
+        if found is None or len(found[1]) > MOST_DIGITS:
             self.fail(f"{value!r} is not an age; expected days, weeks, months or years, e.g. 30d or 5y", param, ctx)
         return dt.timedelta(days=int(found[1]) * DAYS[found[2]])
 

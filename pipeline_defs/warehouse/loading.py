@@ -228,6 +228,7 @@ def _store(
     elif batch.empty_reason is not None:
         status, message = "empty", batch.empty_reason
     else:
+        _refuse_forgotten(session, partition)
         rows = _rows(partition, batch, ids, load_id)
         counts = bring_in_line(session, partition, rows, load_id=load_id, underlying=batch.underlying)
     if partition.table == "options_ticks" and (counts.stored or counts.corrected or counts.retired):
@@ -250,6 +251,20 @@ def _store(
         quarantined=dict(batch.rejects.group_by("reason").len().iter_rows()),
         message=message,
     )
+
+
+def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None:
+    """Refuse what retention would delete again, and whose bars would never be made."""
+    forgotten = session.execute(
+        "SELECT dropped_before FROM dropped_observations WHERE table_name = %(dataset)s AND dropped_before > %(start)s",
+        partition.parameters(),
+    ).fetchone()
+    if forgotten is not None:
+        raise WarehouseError(
+            f"retention has deleted {partition.table} before {forgotten[0]:%Y-%m-%d}",
+            where=f"{partition.table} {partition.trade_date}",
+            next_step="import it into another database, whose 'pipeline db retention' keeps such days",
+        )
 
 
 def _rows(partition: Partition, batch: ImportBatch, ids: pl.Series, load_id: int) -> pl.DataFrame:

@@ -56,23 +56,11 @@ class StubSource(Source):
 
 
 def bar_versions(ask: Callable[..., list[tuple[Any, ...]]], kind: str, bucket: dt.datetime) -> list[tuple[Any, ...]]:
-    """Give the row versions of the hourly or daily bars of a bucket, wherever the server keeps them."""
-    kept = [f"options_{kind}"]
-    if ask("SELECT FROM pg_class WHERE relname = %s AND relkind = 'v'", kept[0]):
-        kept = [
-            f"{schema}.{table}"
-            for schema, table in ask(
-                "SELECT materialization_hypertable_schema, materialization_hypertable_name"
-                " FROM timescaledb_information.continuous_aggregates WHERE view_name LIKE %s ORDER BY view_name",
-                f"{kind}%",
-            )
-        ]
-    # The buckets of bars lie a microsecond later in a continuous aggregate.
-    parts = [
-        f"SELECT tableoid::text, xmin::text, ctid::text FROM {table} WHERE bucket IN ($1, $1 + interval '1 us')"
-        for table in kept
-    ]
-    return ask(" UNION ALL ".join(parts).replace("$1", f"timestamptz '{bucket.isoformat()}'") + " ORDER BY 1, 2, 3")
+    """Give the row versions of a bucket's hourly or daily bars; where the server keeps them itself, their values."""
+    bars = f"options_{kind}"
+    is_view = ask("SELECT FROM pg_class WHERE relname = %s AND relkind = 'v'", bars)
+    columns = "*" if is_view else "xmin::text, ctid::text, *"
+    return ask(f"SELECT {columns} FROM {bars} WHERE bucket = %s ORDER BY instrument_id, bar_seconds, source", bucket)
 
 
 def option(symbol: str, strike: int = 10_800, option_type: str = "CE", **changes: Any) -> dict[str, Any]:

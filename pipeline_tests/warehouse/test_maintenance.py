@@ -137,6 +137,9 @@ def test_retention_deletes_observations_and_keeps_their_bars(
     )
     assert wrong_bars(ask) == []
     assert maintenance.maintain(warehouse).changes == ()
+    with pytest.raises(WarehouseError, match="retention has deleted options_ticks before"):
+        load(make_batch(Delivery(ROWS)))
+    assert ask("SELECT count(*) FROM options_ticks") == [(0,)]
 
 
 def test_younger_observations_stay(warehouse: Warehouse, load: Callable[..., LoadReport], ask: Ask) -> None:

@@ -54,6 +54,10 @@ LANGUAGE sql STABLE AS $function$
         SELECT open AS session_open, close AS session_close FROM sessions
         WHERE market = 'NSE' AND segment = 'FO' AND open < window_end AND close >= window_start
           AND open >= bars_horizon()
+    ), hours AS MATERIALIZED (  -- what may be a view of many parts is read once
+        SELECT * FROM options_hourly AS h WHERE h.bucket >= window_start - interval '1 day' AND h.bucket < window_end
+    ), days AS MATERIALIZED (
+        SELECT * FROM options_daily AS d WHERE d.bucket >= window_start - interval '1 day' AND d.bucket < window_end
     ), placed AS (
         SELECT s.session_open,
                s.session_open + interval '1 hour' * least(
@@ -64,26 +68,32 @@ LANGUAGE sql STABLE AS $function$
         JOIN options_ticks AS o ON o."timestamp" >= s.session_open AND o."timestamp" <= s.session_close
     ), computed AS (
         SELECT 'options_hourly' AS bars, p.hour AS bucket, p.instrument_id, p.bar_seconds, p.source,
-               row((array_agg(p.open ORDER BY p."timestamp", p.sequence))[1], max(p.high), min(p.low),
-                   (array_agg(p.close ORDER BY p."timestamp" DESC, p.sequence DESC))[1], sum(p.volume)::numeric,
+               row(trim_scale((array_agg(p.open ORDER BY p."timestamp", p.sequence))[1]),
+                   trim_scale(max(p.high)), trim_scale(min(p.low)),
+                   trim_scale((array_agg(p.close ORDER BY p."timestamp" DESC, p.sequence DESC))[1]),
+                   sum(p.volume)::numeric,
                    (array_agg(p.open_interest ORDER BY p."timestamp" DESC, p.sequence DESC))[1], count(*))::text AS value
         FROM placed AS p WHERE p.bar_seconds <= 3600
         GROUP BY 2, 3, 4, 5
         UNION ALL
         SELECT 'options_daily', p.session_open, p.instrument_id, p.bar_seconds, p.source,
-               row((array_agg(p.open ORDER BY p."timestamp", p.sequence))[1], max(p.high), min(p.low),
-                   (array_agg(p.close ORDER BY p."timestamp" DESC, p.sequence DESC))[1], sum(p.volume)::numeric,
+               row(trim_scale((array_agg(p.open ORDER BY p."timestamp", p.sequence))[1]),
+                   trim_scale(max(p.high)), trim_scale(min(p.low)),
+                   trim_scale((array_agg(p.close ORDER BY p."timestamp" DESC, p.sequence DESC))[1]),
+                   sum(p.volume)::numeric,
                    (array_agg(p.open_interest ORDER BY p."timestamp" DESC, p.sequence DESC))[1], count(*))::text
         FROM placed AS p
         GROUP BY 2, 3, 4, 5
     ), stored AS (
         SELECT 'options_hourly' AS bars, b.bucket, b.instrument_id, b.bar_seconds, b.source,
-               row(b.open, b.high, b.low, b.close, b.volume, b.open_interest, b.observations)::text AS value
-        FROM touched AS s JOIN options_hourly AS b ON b.bucket >= s.session_open AND b.bucket < s.session_close
+               row(trim_scale(b.open), trim_scale(b.high), trim_scale(b.low), trim_scale(b.close), b.volume,
+                   b.open_interest, b.observations)::text AS value
+        FROM touched AS s JOIN hours AS b ON b.bucket >= s.session_open AND b.bucket < s.session_close
         UNION ALL
         SELECT 'options_daily', b.bucket, b.instrument_id, b.bar_seconds, b.source,
-               row(b.open, b.high, b.low, b.close, b.volume, b.open_interest, b.observations)::text
-        FROM touched AS s JOIN options_daily AS b ON b.bucket >= s.session_open AND b.bucket < s.session_close
+               row(trim_scale(b.open), trim_scale(b.high), trim_scale(b.low), trim_scale(b.close), b.volume,
+                   b.open_interest, b.observations)::text
+        FROM touched AS s JOIN days AS b ON b.bucket >= s.session_open AND b.bucket < s.session_close
     )
     SELECT bars, bucket, instrument_id, bar_seconds, source, s.value, c.value
     FROM stored AS s FULL JOIN computed AS c USING (bars, bucket, instrument_id, bar_seconds, source)

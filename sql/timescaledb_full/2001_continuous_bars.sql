@@ -6,13 +6,15 @@
 -- names, columns and values that every edition has.
 --
 -- A bar belongs to the bucket in which it started and carries the time of its close: (open, close]. Ticks belong to
--- [open, close). So there are two aggregates, the one of bars on a grid that is one microsecond later.
+-- [open, close). So there are two aggregates, the one of minute bars on a grid that is one microsecond later. Bars of
+-- another length may reach over the edge of a bucket and stay with the tables, too.
 
 ALTER TABLE options_hourly RENAME TO irregular_hourly_bars;
 ALTER TABLE options_daily RENAME TO irregular_daily_bars;
-COMMENT ON TABLE irregular_hourly_bars IS 'Hours of sessions that do not lie on the grid of the continuous aggregates.';
+COMMENT ON TABLE irregular_hourly_bars IS
+    'Hours of sessions that do not lie on the grid of the continuous aggregates, and of bars of other lengths.';
 COMMENT ON TABLE irregular_daily_bars IS
-    'Sessions that do not lie on the grid of the continuous aggregates, and daily bars that a source gave itself.';
+    'Sessions that do not lie on the grid of the continuous aggregates, and what is made of bars of other lengths.';
 TRUNCATE irregular_hourly_bars, irregular_daily_bars;
 
 CREATE FUNCTION is_regular_session(session_open timestamptz, session_close timestamptz) RETURNS boolean
@@ -40,7 +42,7 @@ SELECT time_bucket(interval '1 hour', "timestamp", origin => timestamptz '2000-0
        (max(ARRAY[extract(epoch FROM "timestamp"), sequence, close]))[3] AS close, sum(volume) AS volume,
        (max(ARRAY[extract(epoch FROM "timestamp"), sequence, open_interest]))[3] AS open_interest,
        count(*) AS observations
-FROM options_ticks WHERE bar_seconds > 0 AND bar_seconds <= 3600
+FROM options_ticks WHERE bar_seconds = 60
 GROUP BY 1, instrument_id, bar_seconds, source WITH NO DATA;
 
 CREATE MATERIALIZED VIEW daily_tick_bars WITH (timescaledb.continuous, timescaledb.materialized_only = true) AS
@@ -98,22 +100,19 @@ UNION ALL
 SELECT * FROM irregular_daily_bars;
 COMMENT ON VIEW options_daily IS 'Sessions of an option; bucket is the open of the session.';
 
-CREATE FUNCTION session_source_days(session_open timestamptz, session_close timestamptz)
+-- What of a regular session stays with the tables: resolutions whose bars may reach over the edge of a bucket.
+CREATE FUNCTION session_other_hours(session_open timestamptz, session_close timestamptz)
 RETURNS SETOF irregular_hourly_bars
 LANGUAGE sql STABLE AS $function$
-    SELECT session_open, instrument_id, bar_seconds, source, open, high, low, close, volume::numeric, open_interest,
-           1::bigint
-    FROM options_ticks
-    WHERE "timestamp" > session_open AND "timestamp" <= session_close AND bar_seconds > 3600
+    SELECT * FROM session_hourly_bars(session_open, session_close) WHERE bar_seconds NOT IN (0, 60)
 $function$;
 
-CREATE FUNCTION session_no_bars(session_open timestamptz, session_close timestamptz)
+CREATE FUNCTION session_other_days(session_open timestamptz, session_close timestamptz)
 RETURNS SETOF irregular_hourly_bars
 LANGUAGE sql STABLE AS $function$
-    SELECT * FROM irregular_hourly_bars WHERE false
+    SELECT * FROM session_daily_bars(session_open, session_close) WHERE bar_seconds NOT IN (0, 60)
 $function$;
 
--- What of a session stays with the tables: all of an irregular one, of a regular one the source's own daily bars.
 CREATE OR REPLACE FUNCTION refresh_session_bars(session_open timestamptz, session_close timestamptz) RETURNS void
 LANGUAGE plpgsql AS $function$
 DECLARE
@@ -122,8 +121,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_bars|' || session_open::text, 0));
     FOR step IN SELECT * FROM (VALUES
-        ('irregular_hourly_bars', CASE WHEN regular THEN 'session_no_bars' ELSE 'session_hourly_bars' END),
-        ('irregular_daily_bars', CASE WHEN regular THEN 'session_source_days' ELSE 'session_daily_bars' END))
+        ('irregular_hourly_bars', CASE WHEN regular THEN 'session_other_hours' ELSE 'session_hourly_bars' END),
+        ('irregular_daily_bars', CASE WHEN regular THEN 'session_other_days' ELSE 'session_daily_bars' END))
         AS steps (bars, computed)
     LOOP
         EXECUTE format('CREATE TEMP TABLE fresh_bars ON COMMIT DROP AS SELECT * FROM %I($1, $2)', step.computed)
