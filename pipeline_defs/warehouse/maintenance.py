@@ -95,8 +95,7 @@ def list_policies(warehouse: Warehouse) -> list[StoragePolicy]:
     """Give the policy of each observation table."""
     with warehouse.connect() as connection:
         rows = connection.execute(
-            "SELECT table_name, justify_interval(compress_after), justify_interval(keep_for) FROM storage_policies"
-            " ORDER BY table_name"
+            "SELECT table_name, compress_after, keep_for FROM storage_policies ORDER BY table_name"
         ).fetchall()
     return [StoragePolicy(*row) for row in rows]
 

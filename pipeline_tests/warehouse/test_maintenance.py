@@ -142,6 +142,14 @@ def test_retention_deletes_observations_and_keeps_their_bars(
     assert ask("SELECT count(*) FROM options_ticks") == [(0,)]
 
 
+def test_a_policy_is_read_as_it_was_set(warehouse: Warehouse) -> None:
+    policy = StoragePolicy("options_ticks", 31 * ONE_DAY, 1825 * ONE_DAY)
+
+    maintenance.set_policy(warehouse, policy)
+
+    assert policy in maintenance.list_policies(warehouse)
+
+
 def test_younger_observations_stay(warehouse: Warehouse, load: Callable[..., LoadReport], ask: Ask) -> None:
     load(make_batch(Delivery(ROWS)))
     age = dt.datetime.now(dt.UTC).date() - TRADE_DATE
