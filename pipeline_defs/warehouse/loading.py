@@ -256,7 +256,7 @@ def _store(
 def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None:
     """Refuse what retention would delete again, and whose bars would never be made."""
     forgotten = session.execute(
-        "SELECT dropped_before FROM dropped_observations WHERE table_name = %(dataset)s AND dropped_before > %(start)s",
+        "SELECT dropped_before FROM dropped_observations WHERE table_name = %(dataset)s AND dropped_before >= %(end)s",
         partition.parameters(),
     ).fetchone()
     if forgotten is not None:

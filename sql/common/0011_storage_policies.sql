@@ -55,7 +55,8 @@ LANGUAGE sql STABLE AS $function$
         WHERE market = 'NSE' AND segment = 'FO' AND open < window_end AND close >= window_start
           AND open >= bars_horizon()
     ), hours AS MATERIALIZED (  -- what may be a view of many parts is read once
-        SELECT * FROM options_hourly AS h WHERE h.bucket >= window_start - interval '1 day' AND h.bucket < window_end
+        SELECT * FROM options_hourly AS h
+        WHERE h.bucket >= window_start - interval '1 day' AND h.bucket < window_end + interval '1 day'
     ), days AS MATERIALIZED (
         SELECT * FROM options_daily AS d WHERE d.bucket >= window_start - interval '1 day' AND d.bucket < window_end
     ), placed AS (
@@ -164,7 +165,7 @@ BEGIN
     horizon := drop_observations(name, before);
     EXECUTE format('DELETE FROM %I WHERE "timestamp" < $1', name || '_history') USING horizon;
     DELETE FROM partition_fingerprints WHERE dataset = name AND trade_date < horizon::date;
-    INSERT INTO dropped_observations AS d (table_name, dropped_before) VALUES (name, horizon)
+    INSERT INTO dropped_observations AS d (table_name, dropped_before) SELECT name, horizon WHERE isfinite(horizon)
     ON CONFLICT (table_name) DO UPDATE SET dropped_before = greatest(d.dropped_before, excluded.dropped_before);
 END
 $function$;

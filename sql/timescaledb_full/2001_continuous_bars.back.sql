@@ -1,4 +1,8 @@
--- Bars become tables again, which the next import fills anew.
+-- Bars become tables again, which the next import fills anew; those whose observations are gone are taken along.
+DELETE FROM irregular_hourly_bars WHERE bucket >= bars_horizon();
+DELETE FROM irregular_daily_bars WHERE bucket >= bars_horizon();
+INSERT INTO irregular_hourly_bars SELECT * FROM options_hourly WHERE bucket < bars_horizon() ON CONFLICT DO NOTHING;
+INSERT INTO irregular_daily_bars SELECT * FROM options_daily WHERE bucket < bars_horizon() ON CONFLICT DO NOTHING;
 DROP VIEW options_daily;
 DROP VIEW options_hourly;
 DROP MATERIALIZED VIEW daily_minute_bars;
@@ -8,7 +12,6 @@ DROP MATERIALIZED VIEW hourly_tick_bars;
 DROP FUNCTION session_other_days;
 DROP FUNCTION session_other_hours;
 DROP FUNCTION is_regular_session;
-TRUNCATE irregular_hourly_bars, irregular_daily_bars;
 ALTER TABLE irregular_hourly_bars RENAME TO options_hourly;
 ALTER TABLE irregular_daily_bars RENAME TO options_daily;
 COMMENT ON TABLE options_hourly IS 'Session hours of an option; bucket is the start of the hour.';

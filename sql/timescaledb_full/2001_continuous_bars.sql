@@ -15,7 +15,9 @@ COMMENT ON TABLE irregular_hourly_bars IS
     'Hours of sessions that do not lie on the grid of the continuous aggregates, and of bars of other lengths.';
 COMMENT ON TABLE irregular_daily_bars IS
     'Sessions that do not lie on the grid of the continuous aggregates, and what is made of bars of other lengths.';
-TRUNCATE irregular_hourly_bars, irregular_daily_bars;
+-- Bars whose observations retention has deleted cannot be made again: they stay where they are.
+DELETE FROM irregular_hourly_bars WHERE bucket >= bars_horizon();
+DELETE FROM irregular_daily_bars WHERE bucket >= bars_horizon();
 
 CREATE FUNCTION is_regular_session(session_open timestamptz, session_close timestamptz) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $function$
@@ -151,22 +153,19 @@ CREATE OR REPLACE PROCEDURE refresh_bars(window_start timestamptz, window_end ti
 LANGUAGE plpgsql AS $procedure$
 DECLARE
     grid constant timestamptz := '2000-01-01 03:45:00+00';
-    -- Whole days of the grid, since a bucket that is only partly inside the window would be left out; and one day more,
-    -- since a window of a single day is refused as too small for a bucket of a day. Only what changed is computed.
-    first timestamptz := date_bin('1 day', greatest(window_start, bars_horizon()), grid);
-    last timestamptz := date_bin('1 day', window_end, grid) + interval '2 days';
-    later constant interval := '1 microsecond';
+    -- A bucket that is only partly inside the window would be left out, and the server rounds the window as if the grid
+    -- began at midnight: a day more on both sides makes up for that. Only what changed is computed. Days before the
+    -- horizon, which is a midnight, have no observations any more: their bars would be deleted.
+    first constant timestamptz := greatest(date_bin('1 day', window_start, grid) - interval '1 day', bars_horizon());
+    last constant timestamptz := greatest(date_bin('1 day', window_end, grid), first) + interval '2 days';
     touched record;
 BEGIN
     COMMIT;
-    IF bars_horizon() > first THEN
-        first := first + interval '1 day';
-    END IF;
-    IF first < last THEN
+    IF window_end > bars_horizon() THEN
         CALL refresh_continuous_aggregate('hourly_tick_bars', first, last);
-        CALL refresh_continuous_aggregate('hourly_minute_bars', first + later, last + later);
+        CALL refresh_continuous_aggregate('hourly_minute_bars', first, last);
         CALL refresh_continuous_aggregate('daily_tick_bars', first, last);
-        CALL refresh_continuous_aggregate('daily_minute_bars', first + later, last + later);
+        CALL refresh_continuous_aggregate('daily_minute_bars', first, last);
     END IF;
     FOR touched IN
         SELECT open, close FROM sessions
