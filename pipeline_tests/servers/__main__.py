@@ -71,8 +71,9 @@ def run(server: str, arguments: list[str], *, strict: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         coverage = COVERAGE if server == "embedded" and not arguments else ("--no-cov",)
-        command = [sys.executable, "-m", "pytest", "-q", "--server", server, f"--junit-xml={report}", *coverage]
-        code = subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
+        command = [sys.executable, "-m", "pytest", "-q", f"--server={server}", f"--junit-xml={report}", *coverage]
+        # The folder is named, because the option is of its conftest, which is read before the configured folders are.
+        code = subprocess.run([*command, *(arguments or ["pipeline_tests"])], cwd=ROOT, check=False).returncode
         said = counts(report) if report.exists() else "no report"
     seconds = f"{time.monotonic() - begun:.0f} s"
     return Outcome(server, f"{said}, {seconds}" + (f", exit code {code}" if code else ""), passed=code == 0)
