@@ -28,7 +28,7 @@ SELECT EXISTS (SELECT FROM loads WHERE source = %(source)s AND trade_date = %(tr
 
 # The newest load of each partition that the delivery fills; it must be of this delivery, and all of them there.
 _HELD: Final = """
-SELECT l.load_id
+SELECT l.load_id, l.delivery_parts
 FROM (SELECT DISTINCT ON (dataset, bar_seconds) * FROM loads
       WHERE source = %(source)s AND trade_date = %(trade_date)s
         AND (dataset, bar_seconds) IN (
@@ -44,11 +44,6 @@ WHERE l.delivery_digest = %(digest)s AND l.status <> 'rejected' AND l.underlying
       SELECT DISTINCT dataset, bar_seconds FROM loads
       WHERE source = %(source)s AND trade_date = %(trade_date)s AND delivery_digest = %(digest)s) AS parts)
 ORDER BY l.dataset, l.bar_seconds
-"""
-
-_PARTS: Final = """
-SELECT max(delivery_parts) FROM loads
-WHERE source = %(source)s AND trade_date = %(trade_date)s AND delivery_digest = %(digest)s
 """
 
 _REPEAT: Final = """
@@ -110,11 +105,10 @@ class Ledger:
 
     def holds(self, trade_date: dt.date, digest: str) -> bool:
         """Tell whether the delivery is stored as it would be read now; remember it for `confirm` if so."""
-        parts = self._ask(_PARTS, trade_date, digest)[0][0]
-        held = [load_id for (load_id,) in self._ask(_HELD, trade_date, digest)]
-        if parts is None or len(held) != parts:
+        held = self._ask(_HELD, trade_date, digest)
+        if not held or any(parts != len(held) for _, parts in held):
             return False
-        self._held.append(held)
+        self._held.append([load_id for load_id, _ in held])
         return True
 
     def confirm(self) -> Iterator[LoadReport]:
