@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 MANIFEST_NAME: Final = "_manifest.json"
 MANIFEST_VERSION: Final = 1
 """Raised when a reader of an older version would misread a manifest."""
-
-MARKET_ZONE: Final = "Asia/Kolkata"
-"""Zone of the trade dates of a partition; every instant in a manifest is UTC."""
 
 _KIND: Final = "market-data-pipeline export"
 
@@ -76,7 +72,7 @@ def write_manifest(
             "start_date": market.start_date.isoformat(),
             "end_date": market.end_date.isoformat(),
             "bar_seconds": market.bar_seconds,
-            "timezone": MARKET_ZONE,
+            "timezone": market.timezone,
             "start": _utc(bounds[0]),
             "end": _utc(bounds[1]),
         },
@@ -85,7 +81,12 @@ def write_manifest(
         "last_timestamp": _utc(last),
         "load_ids": list(market.load_ids),
         "details": built.details,
-        "verification": asdict(verification),
+        "verification": {
+            "passed": verification.passed,
+            "engine": verification.engine,
+            "checks": verification.checks,
+            "failures": list(verification.failures),
+        },
         "catalog_hash": catalog_hash(objects),
         "objects": objects,
     }

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.schema.exports import BuiltExport, Verification
+import polars as pl
+
+from pipeline_defs.schema.exports import READBACK_SCHEMA, BuiltExport, Verification
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 REPORT_FILE: Final = "report.json"
 """Written by the engine's process beside the truth: ``engine``, ``checks``, ``failures``."""
+
+READBACK_FILE: Final = "readback.parquet"
+"""Written there, too: what the engine read, as `READBACK_SCHEMA`."""
 
 MAX_FAILURES: Final = 50
 """Failures that a report spells out; the rest are counted."""
@@ -37,12 +42,15 @@ class Report:
     ----------
     engine : str
         Engine and version.
+    readback : polars.DataFrame or None
+        `READBACK_SCHEMA`, once it is known.
 
     """
 
     engine: str
     checks: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    readback: pl.DataFrame | None = None
 
     def expect(self, what: str, expected: object, found: object) -> None:
         """Note a failure when two values differ."""
@@ -55,6 +63,8 @@ class Report:
         if len(self.failures) > MAX_FAILURES:
             shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
         content = {"engine": self.engine, "checks": self.checks, "failures": shown}
+        if self.readback is not None:
+            self.readback.select(list(READBACK_SCHEMA)).cast(READBACK_SCHEMA).write_parquet(truth / READBACK_FILE)
         (truth / REPORT_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -92,8 +102,10 @@ def verify_in_process(module: str, built: BuiltExport, write_truth: Callable[[Pa
             failures.append(_crash(finished))
             return Verification(passed=False, engine=built.engine, checks={}, failures=tuple(failures))
         found = json.loads(report.read_text(encoding="utf-8"))
+        readback = truth / READBACK_FILE
+        rows = pl.read_parquet(readback, memory_map=False) if readback.exists() else None
     failures.extend(found["failures"])
-    return Verification(not failures, found["engine"], found["checks"], tuple(failures))
+    return Verification(not failures, found["engine"], found["checks"], tuple(failures), rows)
 
 
 def _crash(finished: subprocess.CompletedProcess[str]) -> str:

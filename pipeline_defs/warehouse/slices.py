@@ -75,7 +75,7 @@ WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds =
 
 _TERMS: Final = """
 SELECT t.instrument_id, t.kind, t.symbol, t.underlying, t.expiry, t.strike, t.option_type, t.rank, t.series, t.isin,
-       t.lot_size, t.tick_size, t.venue, t.currency,
+       t.lot_size, t.tick_size, t.venue, t.currency, NULL::text AS base_currency,
        (SELECT s.close FROM {sessions} AS s WHERE s.market = 'NSE' AND s.segment = 'FO' AND s.session_date <= t.expiry
         ORDER BY s.session_date DESC LIMIT 1) AS expiry_close
 FROM unnest(%(instrument_ids)s::integer[], %(last_dates)s::date[]) AS i (instrument_id, last_date)
