@@ -64,7 +64,9 @@ class Report:
             shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
         content = {"engine": self.engine, "checks": self.checks, "failures": shown}
         if self.readback is not None:
-            self.readback.select(list(READBACK_SCHEMA)).cast(READBACK_SCHEMA).write_parquet(truth / READBACK_FILE)
+            self.readback.select(list(READBACK_SCHEMA)).cast(pl.Schema(READBACK_SCHEMA)).write_parquet(
+                truth / READBACK_FILE
+            )
         (truth / REPORT_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
