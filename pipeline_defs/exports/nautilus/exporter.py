@@ -89,3 +89,29 @@ class NautilusExporter(Exporter):
                 built, market, folder, self.sample_size, index_prices="index_prices" in built.counts
             ),
         )
+
+    def validate(self, root: Path) -> Verification:
+        """Check a published catalog on its own: its manifest, its files, and what Nautilus reads.
+
+        Parameters
+        ----------
+        root : Path
+            The catalog, with its manifest.
+
+        Returns
+        -------
+        Verification
+            See `pipeline_defs.exports.nautilus.validate.validate_catalog`.
+
+        """
+        from pipeline_defs.exports.nautilus.validate import validate_catalog  # noqa: PLC0415 -- keeps this import light
+
+        return validate_catalog(root)
+
+
+@dataclass(frozen=True)
+class Nautilus2Exporter(NautilusExporter):
+    """The same catalogs for the pre-releases of Nautilus 2."""
+
+    target: str = "2"
+    name = "nautilus-2"

@@ -300,3 +300,10 @@ def rewrite(file: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     table = pq.read_table(file)
     changed = change(pl.DataFrame(table)).to_arrow().cast(table.schema)
     pq.write_table(changed.replace_schema_metadata(table.schema.metadata), file)
+
+
+def bytes_as_nautilus_writes(file: Path, scratch: Path) -> bytes:
+    """Write the table of a file of ours again, with the options of Nautilus 1.231's own writer."""
+    rewritten = scratch / "rewritten.parquet"
+    pq.write_table(pq.read_table(file), rewritten, row_group_size=5_000)
+    return rewritten.read_bytes()

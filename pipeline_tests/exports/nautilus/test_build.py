@@ -24,7 +24,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
-from pipeline_tests.exports.nautilus.slices import WEEKLY, bars_of, instrument, make_slice
+from pipeline_tests.exports.nautilus.slices import WEEKLY, bars_of, bytes_as_nautilus_writes, instrument, make_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,7 @@ def test_every_bar_file_is_what_nautilus_writes_of_the_same_bars(
     assert ours.keys() == expected.keys()
     for name, file in expected.items():
         assert pq.read_table(ours[name]).equals(pq.read_table(file), check_metadata=True), name
+        assert bytes_as_nautilus_writes(ours[name], tmp_path) == file.read_bytes(), name
 
 
 def test_a_plain_catalog_gives_back_every_value(market: MarketSlice, built: BuiltExport) -> None:
