@@ -51,7 +51,7 @@ class Month:
     series : dict
         Names of the folders by class.
     settlement_prices : dict
-        See `Months.settlement_prices`.
+        The exchange's settlement prices by id, from the file beside the manifest.
 
     """
 

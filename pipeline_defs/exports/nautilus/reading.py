@@ -24,6 +24,7 @@ from nautilus_trader.backtest.config import (
     BacktestVenueConfig,
 )
 from nautilus_trader.model.data import Bar, OptionGreeks, QuoteTick, TradeTick
+from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from pipeline_defs.errors import ConfigurationError
@@ -69,9 +70,18 @@ class Months:
         return {name: one for month in self.months for name, one in month.instruments.items()}
 
     @property
-    def settlement_prices(self) -> dict[str, float]:
+    def end_ns(self) -> int:
+        """Close of the last session, in nanoseconds; contracts that expire then do so 1 ns later."""
+        return max(int(month.end.timestamp()) for month in self.months) * 10**9
+
+    @property
+    def settlement_prices(self) -> dict[InstrumentId, float]:
         """The exchange's settlement prices of all months: ``BacktestVenueConfig(settlement_prices=...)``."""
-        return {name: price for month in self.months for name, price in month.settlement_prices.items()}
+        return {
+            InstrumentId.from_str(name): price
+            for month in self.months
+            for name, price in month.settlement_prices.items()
+        }
 
     def bars(self, *bar_types: str, **options: Any) -> list[BacktestDataConfig]:  # noqa: ANN401 -- of another's signature
         """Choose bars: one configuration for each month that holds some.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.exports import MarketSlice
 
 SETTLEMENT_FILE: Final = "settlement_prices.json"
-"""Beside the manifest: the exchange's own settlement prices, for `BacktestVenueConfig(settlement_prices=...)`."""
+"""Beside the manifest: the exchange's own settlement prices by id. `reading.Months.settlement_prices` gives them as
+`BacktestVenueConfig(settlement_prices=...)` takes them."""
 
 IS_UNDERLYING: Final = (pl.col("kind").is_in(["SPOT", "EQ"])) & (
     pl.col("engine_id") == pl.concat_str("root", pl.lit("."), "venue")

@@ -260,7 +260,7 @@ def test_ticks_that_nautilus_would_misread_are_refused(
     market: MarketSlice, rich_market: MarketSlice, tmp_path: Path, change: dict[str, pl.Expr], message: str
 ) -> None:
     one = _ticks(rich_market).filter(pl.col("instrument_id") == 10)
-    bad = one.with_columns(**change).cast(one.schema)  # type: ignore[arg-type] # polars' own schema type
+    bad = one.with_columns(**change).cast(one.schema)
     with pytest.raises(ExportError, match=message):
         NautilusExporter().build(_with_ticks(market, tick_slice(market, bad)), tmp_path)
 
