@@ -4,6 +4,7 @@ CREATE TABLE catalog_readbacks (
     catalog_id bigint NOT NULL REFERENCES catalogs ON DELETE CASCADE,
     instrument_id integer NOT NULL,
     bar_seconds integer NOT NULL,
+    engine_id text NOT NULL,
     rows bigint NOT NULL CHECK (rows >= 0),
     first_timestamp timestamptz NOT NULL,
     last_timestamp timestamptz NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE catalog_readbacks (
 );
 COMMENT ON TABLE catalog_readbacks IS
     'What reading a published catalog back gave, by instrument and bar length; stamps are those of the bars'' close.';
+COMMENT ON COLUMN catalog_readbacks.engine_id IS 'What the instrument is called in the catalog.';
 
 CREATE TABLE certificates (
     certificate_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
