@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from pipeline_defs.schema.columns import PRICE
+from pipeline_defs.schema.columns import PRICE, SIZE
 from pipeline_defs.schema.exports import (
     BAR_SCHEMA,
     INSTRUMENT_SCHEMA,
     SETTLEMENT_SCHEMA,
-    SIZE,
     TICK_SCHEMA,
     BuiltExport,
     MarketSlice,
