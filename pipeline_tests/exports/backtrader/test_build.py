@@ -45,7 +45,8 @@ def test_what_was_built_is_told_per_instrument_and_agrees_with_the_bars(market: 
         )
         .sort("instrument_id")
     )
-    assert built.instruments.drop("engine_id").equals(expected)
+    assert built.instruments.drop("engine_id", "bar_seconds").equals(expected)
+    assert built.instruments["bar_seconds"].unique().to_list() == [60]
     assert built.instruments["engine_id"].to_list()[:3] == ["NIFTY_IDX", "NIFTY_250814_FUT", "NIFTY_250814_24500_CE"]
 
 
@@ -54,7 +55,8 @@ def test_the_details_hold_the_conventions_and_no_note_when_there_is_nothing_to_n
 ) -> None:
     details = build(market).details
     assert details["stamp"] == "close of the bar, naive exchange time"
-    assert (details["timeframe"], details["compression"], details["multiplier"]) == ("Minutes", 1, 1)
+    assert details["resolutions"] == [{"resolution": "1m", "bar_seconds": 60, "timeframe": "Minutes", "compression": 1}]
+    assert (details["multiplier"], details["timezone"]) == (1, "Asia/Kolkata")
     assert details["underlying"] == "NIFTY_IDX"
     assert details["contracts_settled"] == 5
     assert details["notes"] == []
@@ -73,7 +75,7 @@ def test_daily_bars_get_files_without_a_suffix(build: Build) -> None:
     assert (built.root / "RELIANCE_EQ.csv").read_text().splitlines()[
         1
     ] == "2025-08-13 15:30:00,1400.5,1400.5,1400.5,1400.5,0,0"
-    assert read_sidecar(built.root).timeframe == "Days"
+    assert read_sidecar(built.root).resolutions == (86_400,)
 
 
 def test_shortcomings_are_noted_in_the_manifest_and_in_the_sidecar(build: Build) -> None:

@@ -25,11 +25,12 @@ CLOSE = Decimal("24561.35")
 
 def settled(instruments: list[dict[str, object]], closes: dict[dt.datetime, Decimal]) -> pl.DataFrame:
     frames = [bars_of(int(str(row["instrument_id"])), "100", minutes=1) for row in instruments]
-    named = with_names(make_slice(instruments, frames).instruments, bar_length(60))
+    market = make_slice(instruments, frames)
+    named = with_names(market.instruments, bar_length(60))
     bars = pl.DataFrame(
         {"timestamp": list(closes), "close": list(closes.values())}, schema={"timestamp": TIMESTAMP, "close": PRICE}
     )
-    return with_settlements(named, bars, END).sort("instrument_id")
+    return with_settlements(named, bars, market).sort("instrument_id")
 
 
 @pytest.mark.parametrize(
