@@ -95,7 +95,7 @@ def check_file_names(report: Report, root: Path, wanted: list[str]) -> None:
     found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - {MANIFEST_NAME}
     report.checks["files"] = len(found)
     report.expect("files that are missing", [], sorted({*wanted, SIDECAR_NAME} - found))
-    report.expect("files besides the slice's", [], sorted(found - {*wanted, SIDECAR_NAME}))
+    report.expect("files that do not belong there", [], sorted(found - {*wanted, SIDECAR_NAME}))
 
 
 def check_texts(report: Report, root: Path, files: pl.DataFrame) -> dict[str, TextFile]:

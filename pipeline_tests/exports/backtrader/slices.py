@@ -179,7 +179,7 @@ def crypto_slice(minutes: int = 60) -> MarketSlice:
         .cast({"volume": SIZE})
         for number, start in ((1, "117345.12345678"), (2, "1200.5"))
     ]
-    crypto = {"underlying": "BTCUSDT", "venue": "BINANCE", "currency": "USDT"}
+    crypto: dict[str, Any] = {"underlying": "BTCUSDT", "venue": "BINANCE", "currency": "USDT"}
     market = make_slice(
         [
             instrument(1, "PAIR", symbol="BTC/USDT", base_currency="BTC", tick_size=Decimal("0.01"), **crypto),

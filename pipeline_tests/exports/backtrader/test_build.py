@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader import build as module
 from pipeline_defs.exports.backtrader.build import build_files
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar
-from pipeline_tests.exports.backtrader.slices import bars_of, instrument, make_slice, nifty_slice, option
+from pipeline_defs.exports.backtrader.exporter import BacktraderExporter
+from pipeline_defs.schema.exports import SETTLEMENT_SCHEMA, TickSlice
+from pipeline_tests.exports.backtrader.slices import SESSIONS, bars_of, instrument, make_slice, nifty_slice, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +88,28 @@ def test_shortcomings_are_noted_in_the_manifest_and_in_the_sidecar(build: Build)
     assert no_lot == "the lot size of 1 contracts is not known and is null in the sidecar"
     assert built.details["underlying"] is None
     assert unsettled in (built.root / SIDECAR_NAME).read_text()
+
+
+def test_ticks_are_left_out_and_the_export_says_how_many(market: MarketSlice, build: Build) -> None:
+    ticked = market.instruments.head(2).with_columns(row_count=pl.lit(1_250, pl.Int64))
+    ticks = TickSlice(ticked, read=lambda *_: iter(()))
+    built = build(dataclasses.replace(market, ticks=ticks))
+    (note,) = built.details["notes"]
+    assert note.startswith("2500 ticks of 2 instruments are left out: ")
+    assert note in json.loads((built.root / SIDECAR_NAME).read_text())["notes"]
+
+
+def test_official_settlements_are_counted_and_confirmed(market: MarketSlice, build: Build) -> None:
+    told = pl.DataFrame([(12, SESSIONS[1], Decimal("5.4"), Decimal("24605.4"))], schema=SETTLEMENT_SCHEMA, orient="row")
+    official = dataclasses.replace(market, settlements=told)
+    built = build(official)
+    assert (built.details["contracts_settled"], built.details["settled_by_the_exchange"]) == (5, 1)
+    verification = BacktraderExporter().verify(built, official)
+    assert verification.failures == ()
+    assert verification.checks["trial"]["hold_to_expiry"]["settlement_price"] == "5.40"
+    # The same files are not what another settlement asks for.
+    failures = BacktraderExporter().verify(built, market).failures
+    assert "NIFTY_250814_24600_CE basis of that price: expected last underlying bar, found exchange" in failures
 
 
 def test_a_slice_without_sessions_or_bars_is_refused(build: Build) -> None:

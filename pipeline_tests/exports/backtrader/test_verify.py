@@ -102,7 +102,7 @@ def test_missing_and_additional_files_are_told(case: Case) -> None:
     (case.root / FILE).rename(case.root / "NIFTY_250814_24700_CE_1m.csv")
     assert case.failures() == [
         f"files that are missing: expected [], found ['{FILE}']",
-        "files besides the slice's: expected [], found ['NIFTY_250814_24700_CE_1m.csv']",
+        "files that do not belong there: expected [], found ['NIFTY_250814_24700_CE_1m.csv']",
     ]
 
 
@@ -274,6 +274,8 @@ def test_the_part_that_the_engine_reads_lies_at_even_distances_and_holds_the_und
         ([instrument(2, "FUT", expiry=MONTHLY)], 60),
         ([instrument(1, "EQ", underlying="M&M"), instrument(2, "EQ", underlying="M&M", series="BE")], 60),
         ([instrument(1, "SPOT"), option(2, "24500", "CE")], 86_400),
+        ([instrument(1, "EQ", underlying="RELIANCE"), option(2, "1400", "PE", underlying="RELIANCE")], 86_400),
+        ([instrument(1, "SPOT"), option(2, "24500", "CE"), instrument(3, "FUT", expiry=MONTHLY)], 86_400),
     ],
 )
 def test_exports_of_every_shape_are_confirmed(
