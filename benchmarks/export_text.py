@@ -1,8 +1,8 @@
 """What an export of text costs, against a plain Polars ``write_csv`` of the same columns.
 
 ``python -m benchmarks.export_text [--format backtrader] [--contracts 2000] [--bars 375] [--rounds 5]
-[--directory DIR]`` prints one JSON object: median CPU and wall seconds of each way, rows a second, and their ratios. The ways take turns,
-so that a busy machine hurts all alike; only ratios mean anything across machines.
+[--directory DIR]`` prints one JSON object: median CPU and wall seconds of each way, rows a second, and their ratios.
+The ways take turns, so that a busy machine hurts all alike; only ratios mean anything across machines.
 
 pipeline        what the format's exporter builds: checks, sums, names, text, sidecars
 encoding        the text of the files and nothing else, written into as many files

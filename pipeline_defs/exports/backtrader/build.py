@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.exports.backtrader.checks import check_bars, check_expiries, refuse_repeated_hours
+from pipeline_defs.exports.backtrader.checks import check_bars, check_expiries, is_volume_blurred, refuse_repeated_hours
 from pipeline_defs.exports.backtrader.contracts import write_sidecar
 from pipeline_defs.exports.backtrader.naming import bar_length, refuse_collisions, underlying_id, unite, with_names
 from pipeline_defs.exports.backtrader.settlement import (
@@ -111,6 +111,7 @@ def build_files(market: MarketSlice, root: Path) -> BuiltExport:
         *settlement_notes(described, last_close(market), market.bar_seconds),
         *_lot_notes(described),
         *change_notes(changes, described.select("instrument_id", "name"), "contracts.json, under 'terms'"),
+        *_volume_notes(int(files["blurred_volumes"].sum())),
         *_tick_notes(market),
     ]
     underlying_name = None if settles is None else _name_of(named, settles)
@@ -206,6 +207,7 @@ def _summed(bars: pl.DataFrame, bar_seconds: int) -> pl.DataFrame:
         close_sum=pl.col("close").sum(),
         volume_sum=pl.col("volume").sum(),
         sha256=pl.lit(None, pl.String),
+        blurred_volumes=is_volume_blurred(bars).sum().cast(pl.Int64),
     )
 
 
@@ -222,6 +224,12 @@ def _refuse_other_bars_than_announced(summary: pl.DataFrame, named: pl.DataFrame
 def _lot_notes(described: pl.DataFrame) -> list[str]:
     unknown = described.filter(EXPIRING & pl.col("lot_size").is_null()).height
     return [f"the lot size of {unknown} contracts is not known and is null in the sidecar"] if unknown > 0 else []
+
+
+def _volume_notes(blurred: int) -> list[str]:
+    if blurred == 0:
+        return []
+    return [f"the volume of {blurred} bars has more digits than a float: exact in the files, rounded by Backtrader"]
 
 
 def _tick_notes(market: MarketSlice) -> list[str]:

@@ -16,6 +16,7 @@ from pipeline_defs.schema.columns import PRICE_SCALE
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from pipeline_defs.schema.exports import MarketSlice
 
@@ -44,7 +45,7 @@ def check_bars(bars: pl.DataFrame, schema: dict[str, pl.DataType], start: dt.dat
     ExportError
         If columns or types differ from `schema`; a required value is null; rows are not strictly
         ascending by instrument and time; a high or low does not enclose the other prices; a volume
-        or open interest is negative; a number has more digits than a double holds; a stamp has a
+        or open interest is negative; a price has more digits than a double holds; a stamp has a
         fraction of a second or lies outside the bounds.
 
     """
@@ -61,7 +62,7 @@ def check_bars(bars: pl.DataFrame, schema: dict[str, pl.DataType], start: dt.dat
         "bars are not sorted by instrument and time, or one is there twice": ~ascends,
         "high and low do not enclose the prices": ~encloses,
         f"volume and open interest are not between 0 and {_EXACT_INTEGER}": ~pl.all_horizontal(counted),
-        f"a number has more than the {_EXACT_DIGITS} digits that Backtrader's floats hold": _is_blurred(bars),
+        f"a price has more than the {_EXACT_DIGITS} digits that Backtrader's floats hold": _is_blurred(bars, PRICES),
         "the stamp has a fraction of a second, which the files cannot hold": time.dt.microsecond() != 0,
         f"the close stamp lies outside the sessions, {start.isoformat()} to {end.isoformat()}": (
             (time <= start) | (time > end)
@@ -124,10 +125,26 @@ def refuse_repeated_hours(market: MarketSlice) -> None:
         )
 
 
-def _is_blurred(bars: pl.DataFrame) -> pl.Expr:
+def is_volume_blurred(bars: pl.DataFrame) -> pl.Expr:
+    """Tell whether a volume has more digits than Backtrader's floats hold, which is noted and not refused.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        Checked.
+
+    Returns
+    -------
+    polars.Expr
+        Of each row; false for volumes that count whole units, which `check_bars` bounds.
+
+    """
+    return _is_blurred(bars, ("volume",)) if bars.schema["volume"].is_decimal() else pl.lit(value=False)
+
+
+def _is_blurred(bars: pl.DataFrame, decimals: Sequence[str]) -> pl.Expr:
     """Tell whether a decimal of a row has more digits than a float holds; zeros at the end do not count."""
     limit = 10**_EXACT_DIGITS
-    decimals = [name for name, dtype in bars.schema.items() if dtype.is_decimal()]
     minor_units = [pl.col(name).to_physical().fill_null(0).abs() for name in decimals]
     # Below ten million, a decimal fits whatever its decimals: one look tells that nothing else needs to be computed.
     if not bars.select(pl.any_horizontal(minor >= limit for minor in minor_units).any()).item():

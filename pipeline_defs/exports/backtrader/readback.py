@@ -102,6 +102,25 @@ def replay(feed: Any) -> pl.DataFrame:  # noqa: ANN401 -- a Backtrader feed
     return seen.with_columns(pl.col(VALUES).cast(pl.String).cast(COMPARED, strict=False))
 
 
+def as_backtrader_holds(bars: pl.DataFrame) -> pl.DataFrame:
+    """Round what a float cannot hold, as Backtrader does; prices and most volumes stay what they are.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        `time` and `VALUES`, exact.
+
+    Returns
+    -------
+    polars.DataFrame
+        With the volumes that `replay` gives.
+
+    """
+    # By way of the text, which alone is rounded once: the shortest text that gives the nearest float back.
+    nearest = pl.col("volume").cast(pl.String).cast(pl.Float64).cast(pl.String)
+    return bars.with_columns(nearest.cast(COMPARED))
+
+
 def read_texts(root: Path, files: Iterable[str]) -> Iterator[TextFile]:
     """Read the text of files exactly, many at a time.
 

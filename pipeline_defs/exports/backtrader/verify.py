@@ -28,7 +28,7 @@ from pipeline_defs.errors import PipelineError
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar, read_terms
 from pipeline_defs.exports.backtrader.loader import load_chain
 from pipeline_defs.exports.backtrader.naming import bar_length
-from pipeline_defs.exports.backtrader.readback import TextFile, read_texts, replay
+from pipeline_defs.exports.backtrader.readback import TextFile, as_backtrader_holds, read_texts, replay
 from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, FILES_FILE, TRIAL_FILE, VALUES
 from pipeline_defs.exports.backtrader.values import Contract
 from pipeline_defs.exports.manifest import MANIFEST_NAME
@@ -208,8 +208,9 @@ def check_engine(report: Report, root: Path, truths: dict[str, pl.DataFrame], al
         How many the export holds.
 
     """
-    _check_plain(report, root, truths)
-    _check_chain(report, root, truths)
+    held = {file: as_backtrader_holds(truth) for file, truth in truths.items()}
+    _check_plain(report, root, held)
+    _check_chain(report, root, held)
     report.checks["engine"] = {
         "files": len(truths),
         "bars": sum(truth.height for truth in truths.values()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
@@ -21,7 +22,7 @@ from pipeline_defs.exports.backtrader.naming import resolution_seconds
 from pipeline_defs.exports.backtrader.readback import replay
 from pipeline_defs.exports.backtrader.truth import write_truth
 from pipeline_defs.exports.backtrader.verify import verify_export
-from pipeline_defs.schema.exports import READBACK_SCHEMA
+from pipeline_defs.schema.exports import READBACK_SCHEMA, SIZE
 from pipeline_tests.exports.backtrader.slices import (
     MONTHLY,
     SESSIONS,
@@ -281,6 +282,24 @@ def test_a_market_that_never_closes_is_confirmed_and_read_back_exactly(
     assert verification.readback is not None
     assert verification.readback.equals(truth_of(crypto))
     assert "hold_to_expiry" in verification.checks["trial"]
+
+
+def test_a_volume_that_no_float_holds_is_exact_in_the_file_and_noted(
+    crypto: MarketSlice, build: Callable[[MarketSlice], BuiltExport], tmp_path: Path
+) -> None:
+    exact = Decimal("12345678.12345678")
+    bars = pl.concat(crypto.read_bars()).with_columns(volume=pl.lit(exact, SIZE))
+    market = dataclasses.replace(crypto, read_bars=lambda *_: iter([bars]), resolutions=())
+    built = build(market)
+    assert built.details["notes"][1] == (
+        "the volume of 240 bars has more digits than a float: exact in the files, rounded by Backtrader"
+    )
+    (tmp_path / "truth").mkdir()
+    assert write_truth(built, market, tmp_path / "truth", 100_000) == []
+    report = verify_export(built.root, tmp_path / "truth")
+    assert report.failures == []
+    assert report.readback is not None
+    assert report.readback["volume_sum"].to_list() == [exact * 120] * 2
 
 
 @pytest.mark.parametrize("resolution", ["1m", "60m", "1d"])

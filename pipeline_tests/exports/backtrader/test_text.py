@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_defs.exports.backtrader.text import COLUMNS, csv_files, exchange_time
-from pipeline_defs.schema.exports import BAR_SCHEMA
+from pipeline_defs.schema.exports import BAR_SCHEMA, SIZE
 
 INDIA = "Asia/Kolkata"
 PRICES = st.decimals(min_value=0, max_value=10**7, places=8)
@@ -54,6 +54,21 @@ def test_every_value_can_be_read_back_from_the_text(rows: list[tuple[object, ...
         assert dt.datetime.fromisoformat(stamp).replace(tzinfo=india) == instant
         assert [Decimal(text) for text in texts] == [value or 0 for value in values]
         assert not any("e" in text.lower() for text in texts)
+
+
+SIZES = st.none() | st.decimals(min_value=0, max_value=2**39, places=8)
+
+
+@given(st.lists(st.tuples(st.just(1), INSTANTS, PRICES, PRICES, PRICES, PRICES, SIZES, COUNTS), min_size=1))
+def test_fractional_volumes_are_exact_plain_and_minimal(rows: list[tuple[object, ...]]) -> None:
+    bars = pl.DataFrame(rows, schema={**BAR_SCHEMA, "volume": SIZE}, orient="row")
+    ((_, content),) = csv_files(bars, "UTC")
+    for line, row in zip(content.decode().split("\n")[1:-1], bars.iter_rows(named=True), strict=True):
+        stamp, *_, volume, _ = line.split(",")
+        assert dt.datetime.fromisoformat(stamp).replace(tzinfo=dt.UTC) == row["timestamp"]
+        assert Decimal(volume) == (row["volume"] or 0)
+        assert "e" not in volume.lower()
+        assert "." not in volume or not volume.endswith(("0", "."))
 
 
 def test_exchange_time_has_no_zone() -> None:
