@@ -5,7 +5,7 @@ Exporters know these types and nothing of SQL; the warehouse knows nothing of en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
@@ -294,4 +294,4 @@ class Verification:
     engine: str
     checks: dict[str, Any]
     failures: tuple[str, ...]
-    readback: pl.DataFrame | None = None
+    readback: pl.DataFrame | None = field(default=None, compare=False)

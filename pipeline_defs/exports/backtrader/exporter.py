@@ -1,15 +1,18 @@
 """The export port for Backtrader: what the registry and the Dagster assets hold.
 
-Only the two steps of the port belong here. Backtrader is imported by another process only.
+Only the steps of the port belong here. Backtrader is imported by another process only.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from pipeline_defs.exports.backtrader.build import build_files
-from pipeline_defs.exports.backtrader.truth import write_truth
+from pipeline_defs.exports.backtrader.truth import LIMIT_FILE, write_truth
 from pipeline_defs.exports.verifying import verify_in_process
 from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERIFY_MODULE: Final = "pipeline_defs.exports.backtrader.verify"
+VALIDATE_MODULE: Final = "pipeline_defs.exports.backtrader.validate"
 
 
 @dataclass(frozen=True)
@@ -76,3 +80,25 @@ class BacktraderExporter(Exporter):
         return verify_in_process(
             VERIFY_MODULE, built, lambda folder: write_truth(built, market, folder, self.engine_bars)
         )
+
+    def validate(self, root: Path) -> Verification:
+        """Check a published folder without the slice that it was made from, in a process of its own.
+
+        Parameters
+        ----------
+        root : Path
+            The folder.
+
+        Returns
+        -------
+        Verification
+            Not passed if a file is not the manifest's or the sidecar's, has another text than the format allows, or
+            Backtrader reads it otherwise; `failures` say so. Nothing that is in the folder raises here.
+
+        """
+        folder = BuiltExport(root, {}, pl.DataFrame(), self.name, {})
+        return verify_in_process(VALIDATE_MODULE, folder, self._write_limit)
+
+    def _write_limit(self, work: Path) -> list[str]:
+        (work / LIMIT_FILE).write_text(json.dumps({"engine_bars": self.engine_bars}), encoding="utf-8")
+        return []
