@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
 
 SOURCES: Final = {
+    "manual_csv": "pipeline_defs.sources.manual_csv.adapter:ManualCsvSource",
     "nse_csv": "pipeline_defs.sources.nse_csv.adapter:NseCsvSource",
 }
 """Name, as stored in the `source` column, to module and class."""
