@@ -278,12 +278,12 @@ def _key(values: tuple[object, ...]) -> Key:
 
 def _nothing_usable(reading: Reading) -> SourceError:
     request, refused = reading.request, reading.refused
-    days = reading.counts["trade_date"]
+    days = [day for (day,) in reading.counts.select("trade_date").unique().sort("trade_date").iter_rows()]
     where = ", ".join(str(one.path) for one in reading.inputs[:_MAX_SHOWN])
-    if days.len():
+    if days:
         return SourceError(
             f"holds no trade date from {request.start_date or 'the first'} to {request.end_date or 'the last'};"
-            f" it has {days.min()} to {days.max()}",
+            f" it has {days[0]} to {days[-1]}",
             where=where,
             next_step="check the dates asked for",
         )

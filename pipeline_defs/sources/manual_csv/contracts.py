@@ -171,14 +171,16 @@ def _read(texts: pl.DataFrame, origin: int) -> pl.DataFrame:
     strike, strike_reads = decimals(texts["strike"])
     tick, tick_reads = decimals(texts["tick_size"])
     expiry = pl.col("expiry")
-    dated = pl.when(expiry.str.contains(r"^\d{4}-\d{2}-\d{2}$")).then(expiry.str.to_date("%Y-%m-%d", strict=False))
+    dated = pl.when(expiry.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(
+        expiry.str.to_date("%Y-%m-%d", strict=False)
+    )
     lot = pl.col("lot_size")
     read = blank.with_columns(
         strike=strike.set(~strike_reads, None),
         tick_size=tick.set(~tick_reads, None),
         expiry=dated,
         rank=small_whole(texts["rank"], _MOST_RANKS),
-        lot_size=pl.when(lot.str.contains(r"^\d{1,18}$")).then(lot.cast(pl.Int64(), strict=False)),
+        lot_size=pl.when(lot.str.contains(r"^[0-9]{1,18}$")).then(lot.cast(pl.Int64(), strict=False)),
         instrument_id=small_whole(texts[INSTRUMENT], 2**31 - 1),
         origin=pl.lit(origin, pl.UInt32()),
     )

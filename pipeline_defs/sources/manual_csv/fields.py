@@ -13,9 +13,9 @@ import polars as pl
 from pipeline_defs.errors import SourceError
 from pipeline_defs.schema.columns import PRICE, PRICE_SCALE
 
-_DECIMAL_FORM: Final = r"^-?\d{1,12}(\.\d{1,8})?$"
-_COUNT_FORM: Final = r"^\d{1,12}(\.\d{1,8})?$"
-_WHOLE_FORM: Final = r"^\d{1,18}(\.0+)?$"
+_DECIMAL_FORM: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,8})?$"
+_COUNT_FORM: Final = r"^[0-9]{1,12}(\.[0-9]{1,8})?$"
+_WHOLE_FORM: Final = r"^[0-9]{1,18}(\.0+)?$"
 
 
 def as_text(column: pl.Series) -> pl.Series:
@@ -65,7 +65,8 @@ def decimals(column: pl.Series) -> tuple[pl.Series, pl.Series]:
         values = column.cast(PRICE, strict=False)
         return values, values.is_not_null()
     text = as_text(column)
-    return text.cast(PRICE, strict=False), text.str.contains(_DECIMAL_FORM)
+    values = text.cast(PRICE, strict=False)
+    return values, text.str.contains(_DECIMAL_FORM) & values.is_not_null()
 
 
 def quantities(column: pl.Series, *, fractional: bool) -> tuple[pl.Series, pl.Series]:
@@ -91,9 +92,10 @@ def quantities(column: pl.Series, *, fractional: bool) -> tuple[pl.Series, pl.Se
     text = as_text(column)
     is_blank = text == ""
     if fractional:
-        return text.cast(PRICE, strict=False), is_blank | text.str.contains(_COUNT_FORM)
-    whole = text.str.replace(r"\.0+$", "").cast(pl.Int64(), strict=False)
-    return whole, is_blank | text.str.contains(_WHOLE_FORM)
+        values, form = text.cast(PRICE, strict=False), _COUNT_FORM
+    else:
+        values, form = text.str.replace(r"\.0+$", "").cast(pl.Int64(), strict=False), _WHOLE_FORM
+    return values, is_blank | (text.str.contains(form) & values.is_not_null())
 
 
 def small_whole(column: pl.Series, most: int) -> pl.Series:
@@ -113,7 +115,7 @@ def small_whole(column: pl.Series, most: int) -> pl.Series:
 
     """
     text = as_text(column)
-    number = text.set(~text.str.contains(r"^\d{1,10}$"), None).cast(pl.Int64(), strict=False)
+    number = text.set(~text.str.contains(r"^[0-9]{1,10}$"), None).cast(pl.Int64(), strict=False)
     return number.set(number > most, None).cast(pl.Int32())
 
 

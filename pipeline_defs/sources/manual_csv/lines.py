@@ -7,6 +7,7 @@ line so that each line that does not fit can be named. What a field means belong
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -164,7 +165,10 @@ def _parse(portion: bytes, count: int, header: list[str], separator: str, first_
         return None
     numbered = fields.insert_column(0, _numbers(first_line, count))
     if is_quoted:
-        numbered = numbered.with_columns(_split(portion.decode("utf-8")).alias(TEXT))
+        texts = _split(portion.decode("utf-8"))
+        if not texts.str.contains(_line_form(separator)).all():
+            return None
+        numbered = numbered.with_columns(texts)
     return Chunk(numbered, pl.DataFrame(schema=UNFIT_SCHEMA))
 
 
@@ -199,13 +203,13 @@ def _take_apart(portion: bytes, header: list[str], separator: str, first_line: i
 def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read lines with quotes one by one: only those of a portion that does not fit come here."""
     rows: list[tuple[object, ...]] = []
+    form = re.compile(_line_form(separator))
     refused: list[tuple[object, ...]] = []
     for number, text in lines.select(LINE, TEXT).iter_rows():
-        try:
-            (values,) = csv.reader([text], delimiter=separator, strict=True)
-        except (csv.Error, ValueError):
+        if not form.search(text):
             refused.append((number, BAD_QUOTES, text))
             continue
+        (values,) = csv.reader([text], delimiter=separator, strict=True)
         if len(values) == len(header):
             rows.append((number, text, *values))
         else:
@@ -215,6 +219,12 @@ def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tup
         pl.DataFrame(rows, schema=schema, orient="row"),
         pl.DataFrame(refused, schema=UNFIT_SCHEMA, orient="row"),
     )
+
+
+def _line_form(separator: str) -> str:
+    """Give the form of a line whose quotes enclose whole fields, and double within them."""
+    one = f'(?:[^"{re.escape(separator)}]*|"(?:[^"]|"")*")'
+    return f"^{one}(?:{re.escape(separator)}{one})*$"
 
 
 def _split(text: str) -> pl.Series:

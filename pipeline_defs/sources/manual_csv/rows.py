@@ -179,8 +179,10 @@ def _is_of_pairs(terms: pl.DataFrame, source: Input) -> bool:
 
 def _refuse_other_resolution(resolution: pl.Series, source: Input) -> None:
     expected = source.bar_seconds
-    other = resolution.drop_nulls().filter(resolution.drop_nulls() != expected)
-    if expected is not None and other.len():
+    if expected is None:
+        return
+    other = resolution.filter((resolution != expected).fill_null(value=False))
+    if other.len():
         raise SourceError(
             f"holds rows of {other[0]} s, but its sidecar says {expected} s",
             where=str(source.path),

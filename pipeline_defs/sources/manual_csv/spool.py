@@ -83,7 +83,7 @@ class Spool:
             None of them empty.
 
         """
-        written = [pl.read_ipc(path, memory_map=False) for path in self._written.pop(key, [])]
+        written = [pl.read_ipc(path) for path in self._written.pop(key, [])]
         return [*written, *self._waiting.pop(key, [])]
 
     def _flush(self) -> None:

@@ -15,9 +15,11 @@ from pipeline_defs.sources.manual_csv.fields import as_text
 if TYPE_CHECKING:
     from pipeline_defs.sources.manual_csv.mapping import Mapping
 
-_DATE: Final = r"^\d{4}-\d{2}-\d{2}$"
-_NAIVE: Final = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?$"
-_OFFSET: Final = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]\d{2}:?\d{2})$"
+_DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_NAIVE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$"
+_OFFSET: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})$"
+)
 _OFFSET_LETTERS: Final = ("%z", "%:z", "%#z", "%+")
 _NAIVE_TYPE: Final = pl.Datetime("us")
 

@@ -22,7 +22,9 @@ from pipeline_defs.schema.exports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from pipeline_defs.schema.exports import BarReader
 
 SESSIONS = (dt.date(2025, 8, 13), dt.date(2025, 8, 14))
 WEEKLY, MONTHLY = SESSIONS[1], dt.date(2025, 8, 28)
@@ -74,7 +76,7 @@ def minutes(count: int, every: int = 1) -> list[dt.datetime]:
     return [open_of(day) + dt.timedelta(minutes=every * (k + 1)) for day in SESSIONS for k in range(count)]
 
 
-def in_halves(rows: pl.DataFrame) -> Callable[[list[int] | None], Iterator[pl.DataFrame]]:
+def in_halves(rows: pl.DataFrame) -> BarReader:
     """Make a reader that gives the rows in two frames, so that whatever is done per frame is done more than once."""
 
     def read(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:

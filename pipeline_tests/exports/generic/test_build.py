@@ -178,7 +178,8 @@ def test_the_bytes_depend_on_the_rows_not_on_how_they_were_cut_into_frames(
     market = nifty_slice()
     whole = pl.concat(market.read_bars())
 
-    def one_by_one(_: list[int] | None = None) -> Iterator[pl.DataFrame]:
+    def one_by_one(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        assert instrument_ids is None
         yield whole.clear()
         yield from whole.partition_by("instrument_id", maintain_order=True)
 
@@ -257,7 +258,8 @@ def test_rows_that_are_not_as_they_should_be_are_refused(
 def test_an_instrument_in_two_frames_is_refused(tmp_path: Path) -> None:
     bars = nifty_bars(minutes(2))
 
-    def read(_: list[int] | None = None) -> Iterator[pl.DataFrame]:
+    def read(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        assert instrument_ids is None
         yield bars.head(3)
         yield bars.tail(-3)
 

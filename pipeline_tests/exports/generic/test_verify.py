@@ -253,7 +253,7 @@ def redescribe(folder: Path, _: str) -> None:
     (folder / "schema.json").write_text(text.replace("Units traded, never lots", "Lots traded"))
 
 
-DAMAGE = {
+DAMAGE: dict[Callable[[Path, str], None], dict[str, str]] = {
     truncate: {"csv": "bars_1m.csv: cannot be read as its columns' types", "parquet": "cannot be read as Parquet"},
     swap: dict.fromkeys(FORMATS, "rows of bars_1m.{} of another resolution than 60 s"),
     drop: dict.fromkeys(FORMATS, "files that are missing: expected [], found ['ticks.{}']"),
