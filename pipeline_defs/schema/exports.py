@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE, TIMESTAMP
+from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
-
-MARKET_ZONE: Final = "Asia/Kolkata"
-"""Zone of the trade dates of the Indian exchanges."""
 
 INSTRUMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
@@ -65,9 +62,6 @@ TERM_PERIOD_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 Null is open. The periods of an instrument reach from its first to its last bar in the slice, without gaps.
 """
-
-SIZE: Final = PRICE
-"""Volumes and sizes of markets that trade fractions of a unit (crypto); others count whole units in Int64."""
 
 BAR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
