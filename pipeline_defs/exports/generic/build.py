@@ -62,6 +62,8 @@ def build_files(market: MarketSlice, root: Path, file_format: str) -> BuiltExpor
             next_step="check that the session calendar covers the dates",
         )
     bounds = market.sessions.select(pl.col("open").min(), pl.col("close").max()).row(0)
+    # One name for an instrument in all files, whatever it was called on the days of each.
+    names = all_instruments(market).select("instrument_id", engine_id="symbol")
     written, claims = [], []
     for dataset in datasets(market):
         path = root / f"{dataset.stem}.{file_format}"
@@ -71,9 +73,9 @@ def build_files(market: MarketSlice, root: Path, file_format: str) -> BuiltExpor
         entry, summary = _write_rows(dataset, path, file_format, bounds)
         written.append(entry)
         claims.append(
-            summary.with_columns(bar_seconds=pl.lit(dataset.bar_seconds, pl.Int32()), engine_id="symbol").select(
-                _CLAIMS
-            )
+            summary.join(names, on="instrument_id", how="left", maintain_order="left")
+            .with_columns(bar_seconds=pl.lit(dataset.bar_seconds, pl.Int32()))
+            .select(_CLAIMS)
         )
     rows = {content: sum(e.rows for e in written if e.dataset.content == content) for content in (BARS, TICKS)}
     if not any(rows.values()):

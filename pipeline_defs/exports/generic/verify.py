@@ -21,8 +21,8 @@ from pipeline_defs.exports.generic.summaries import COLUMN_HASH, Summary
 from pipeline_defs.exports.generic.truth import EXPECTED_FILE
 from pipeline_defs.exports.manifest import MANIFEST_NAME
 from pipeline_defs.exports.verifying import Report
-from pipeline_defs.schema.columns import PRICE
-from pipeline_defs.schema.exports import READBACK_SCHEMA, SIZE
+from pipeline_defs.schema.columns import SIZE
+from pipeline_defs.schema.exports import READBACK_SCHEMA
 from pipeline_defs.schema.interchange import (
     BAR_COLUMNS,
     BARS,
@@ -128,7 +128,7 @@ def _schema_of(report: Report, entry: dict[str, Any]) -> dict[str, pl.DataType]:
     if content == BARS and set(SETTLED_BAR) <= set(said):
         schema = schema | SETTLED_BAR
     schema = {
-        name: SIZE if name in _FRACTIONAL and said.get(name) == type_name(PRICE) else dtype
+        name: SIZE if name in _FRACTIONAL and said.get(name) == type_name(SIZE) else dtype
         for name, dtype in schema.items()
     }
     wanted = [{"name": c.name, "type": c.type, "meaning": c.meaning} for c in describe(content, schema)]

@@ -14,12 +14,13 @@ import polars as pl
 from pipeline_defs.errors import SourceError
 from pipeline_defs.schema.batches import (
     CONTRACT_SCHEMA,
+    FRACTIONAL_OBSERVATION_SCHEMA,
     OBSERVATION_SCHEMA,
     REJECT_SCHEMA,
     Finding,
     ImportBatch,
 )
-from pipeline_defs.schema.exports import SIZE
+from pipeline_defs.schema.columns import MARKET_ZONE
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.manual_csv.chunks import line_text, read_chunks
 from pipeline_defs.sources.manual_csv.contracts import Contracts, describe_contracts
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 MIN_ROWS_TO_JUDGE: Final = 100
 _MAX_SHOWN: Final = 5
-_QUANTITIES: Final = ("volume", "open_interest", "bid_size", "ask_size")
 
 type Key = tuple[dt.date, str, int, bool]
 
@@ -109,7 +109,7 @@ def build_batches(reading: Reading) -> Iterator[ImportBatch]:
 
 def _batch(reading: Reading, key: Key, refused: pl.DataFrame) -> ImportBatch:
     trade_date, table, bar_seconds, is_pair = key
-    schema = OBSERVATION_SCHEMA | (dict.fromkeys(_QUANTITIES, SIZE) if is_pair else {})
+    schema = FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA
     own = refused.filter(_is_at(key)).select(list(REJECT_SCHEMA))
     contracts, observations = pl.DataFrame(schema=CONTRACT_SCHEMA), pl.DataFrame(schema=schema)
     findings = []
@@ -137,11 +137,12 @@ def _batch(reading: Reading, key: Key, refused: pl.DataFrame) -> ImportBatch:
         files=reading.files.filter(pl.col("file_index").is_in(spoken.implode())),
         findings=(*findings, *reading.findings),
         underlying=reading.request.underlying,
+        timezone=_zone(is_pair=is_pair),
     )
 
 
 def _empty_batch(reading: Reading, key: Key, indices: list[int]) -> ImportBatch:
-    trade_date, table, bar_seconds, _ = key
+    trade_date, table, bar_seconds, is_pair = key
     names = ", ".join(reading.inputs[index].logical_name for index in indices)
     return ImportBatch(
         table=table,
@@ -154,6 +155,7 @@ def _empty_batch(reading: Reading, key: Key, indices: list[int]) -> ImportBatch:
         findings=reading.findings,
         empty_reason=f"{names} holds no row of this session",
         underlying=reading.request.underlying,
+        timezone=_zone(is_pair=is_pair),
     )
 
 
@@ -263,6 +265,11 @@ def shown(names: list[str]) -> str:
 def _is_covered(request: ImportRequest, column: str) -> pl.Expr:
     after = pl.lit(value=True) if request.start_date is None else pl.col(column) >= request.start_date
     return after if request.end_date is None else after & (pl.col(column) <= request.end_date)
+
+
+def _zone(*, is_pair: bool) -> str:
+    """Name the zone whose days the trade dates are."""
+    return "UTC" if is_pair else MARKET_ZONE
 
 
 def _is_at(key: Key) -> pl.Expr:

@@ -11,10 +11,10 @@ from typing import Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.schema.columns import PRICE, PRICE_SCALE
+from pipeline_defs.schema.columns import PRICE, PRICE_SCALE, SIZE
 
 _DECIMAL_FORM: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,8})?$"
-_COUNT_FORM: Final = r"^[0-9]{1,12}(\.[0-9]{1,8})?$"
+_COUNT_FORM: Final = r"^[0-9]{1,20}(\.[0-9]{1,8})?$"
 _WHOLE_FORM: Final = r"^[0-9]{1,18}(\.0+)?$"
 
 
@@ -82,17 +82,17 @@ def quantities(column: pl.Series, *, fractional: bool) -> tuple[pl.Series, pl.Se
     Returns
     -------
     tuple of polars.Series
-        Values (`PRICE` if fractional, else Int64; null for a blank), and whether each is a number of zero or more, or
+        Values (`SIZE` if fractional, else Int64; null for a blank), and whether each is a number of zero or more, or
         a blank.
 
     """
     if fractional and _is_exact(column.dtype):
-        values = column.cast(PRICE, strict=False)
+        values = column.cast(SIZE, strict=False)
         return values, column.is_null() | (values >= 0).fill_null(value=False)
     text = as_text(column)
     is_blank = text == ""
     if fractional:
-        values, form = text.cast(PRICE, strict=False), _COUNT_FORM
+        values, form = text.cast(SIZE, strict=False), _COUNT_FORM
     else:
         values, form = text.str.replace(r"\.0+$", "").cast(pl.Int64(), strict=False), _WHOLE_FORM
     return values, is_blank | (text.str.contains(form) & values.is_not_null())

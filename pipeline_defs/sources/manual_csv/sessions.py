@@ -12,8 +12,7 @@ from typing import Final
 import polars as pl
 
 from pipeline_defs.markets.sessions import first_covered_date, last_covered_date, sessions_between
-from pipeline_defs.schema.columns import TIMESTAMP
-from pipeline_defs.schema.exports import MARKET_ZONE
+from pipeline_defs.schema.columns import MARKET_ZONE, TIMESTAMP
 
 VENUES: Final = ("NSE", "BSE")
 """Exchanges whose sessions are known."""
@@ -50,7 +49,7 @@ def trade_date(instant: pl.Expr, is_pair: pl.Expr, is_bar: pl.Expr) -> pl.Expr:
 
     """
     inside = pl.when(is_bar).then(instant - INSTANT).otherwise(instant)
-    return pl.when(is_pair).then(inside.dt.date()).otherwise(instant.dt.convert_time_zone(MARKET_ZONE).dt.date())
+    return pl.when(is_pair).then(inside.dt.date()).otherwise(inside.dt.convert_time_zone(MARKET_ZONE).dt.date())
 
 
 def with_sessions(rows: pl.DataFrame) -> pl.DataFrame:

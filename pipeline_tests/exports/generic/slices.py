@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE
+from pipeline_defs.schema.columns import PRICE, SIZE
 from pipeline_defs.schema.exports import (
     ACTION_SCHEMA,
     BAR_SCHEMA,
@@ -56,7 +56,9 @@ def instrument(instrument_id: int, kind: str, symbol: str, **terms: Any) -> dict
     return dict.fromkeys(INSTRUMENT_SCHEMA) | defaults | terms
 
 
-def walk(instrument_id: int, stamps: list[dt.datetime], start: str, step: str, **columns: Any) -> pl.DataFrame:
+def walk(
+    instrument_id: int, stamps: list[dt.datetime], start: str, step: str, *, fractional: bool = False, **columns: Any
+) -> pl.DataFrame:
     """Make bars whose prices walk by steps."""
     index = pl.int_range(len(stamps), eager=True)
     frame = pl.DataFrame({"timestamp": stamps}).with_columns(
@@ -67,7 +69,7 @@ def walk(instrument_id: int, stamps: list[dt.datetime], start: str, step: str, *
     )
     frame = frame.with_columns(open=pl.col("close").shift().fill_null(pl.lit(Decimal(start), PRICE)))
     frame = frame.with_columns(high=pl.max_horizontal("open", "close"), low=pl.min_horizontal("open", "close"))
-    schema = BAR_SCHEMA | ({"volume": PRICE} if "volume" in columns else {})
+    schema = BAR_SCHEMA | ({"volume": SIZE} if fractional else {})
     return frame.with_columns(**columns).select(pl.col(name).cast(schema[name]) for name in BAR_SCHEMA)
 
 
@@ -135,7 +137,7 @@ def nifty_bars(stamps: list[dt.datetime]) -> pl.DataFrame:
     interest = pl.int_range(pl.len()) * 75
     return pl.concat(
         [
-            walk(1, stamps, "24580.35", "1.25", volume=0).with_columns(pl.col("volume").cast(pl.Int64)),
+            walk(1, stamps, "24580.35", "1.25", volume=0),
             walk(2, stamps, "24600.05", "1.25", open_interest=interest),
             walk(10, stamps, "90.05", "0.15", open_interest=interest),
             walk(11, stamps, "0.00000001", "0.00000003"),
@@ -200,7 +202,14 @@ def pair_slice() -> MarketSlice:
     """BTC/USDT by the hour over two UTC days, with fractional volumes."""
     start = dt.datetime.combine(DAYS[0], dt.time(), dt.UTC)
     stamps = [start + dt.timedelta(hours=k + 1) for k in range(48)]
-    bars = walk(5, stamps, "9246.01", "0.00000001", volume=pl.lit(Decimal("0.00000001"), PRICE) + pl.col("close"))
+    bars = walk(
+        5,
+        stamps,
+        "9246.01",
+        "0.00000001",
+        fractional=True,
+        volume=pl.lit(Decimal("0.00000001"), PRICE) + pl.col("close"),
+    )
     midnights = [dt.datetime.combine(day, dt.time(), dt.UTC) for day in DAYS]
     pair = instrument(
         *(5, "PAIR", "BTC/USDT"), underlying="BTCUSDT", venue="BINANCE", currency="USDT", base_currency="BTC"

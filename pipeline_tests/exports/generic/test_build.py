@@ -134,7 +134,7 @@ def test_a_market_that_trades_fractions_has_decimal_volumes_and_its_own_zone(exp
     described_files = json.loads((folder / "schema.json").read_text())
     assert described_files["partition"]["timezone"] == "UTC"
     types = {column["name"]: column["type"] for column in described_files["files"][0]["columns"]}
-    assert types["volume"] == "decimal(20, 8)"
+    assert types["volume"] == "decimal(28, 8)"
     assert pq.read_schema(exports.of("parquet", "pair").path / "bars_1h.parquet").field("volume").type.scale == 8
 
 
@@ -207,7 +207,7 @@ def test_what_was_built_is_told_by_instrument_and_resolution(tmp_path: Path) -> 
     assert told[:4] == [
         (1, 60, "NIFTY 50.NSE_IDX", 60),
         (1, 300, "NIFTY 50.NSE_IDX", 12),
-        (2, 0, "NIFTY28AUG25F.NFO", 2),
+        (2, 0, "NIFTY28AUG25FUT.NFO", 2),
         (2, 60, "NIFTY28AUG25FUT.NFO", 60),
     ]
 

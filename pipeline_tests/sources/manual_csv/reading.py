@@ -9,12 +9,12 @@ import polars as pl
 from pipeline_defs.schema.batches import (
     CONTRACT_SCHEMA,
     FILE_SCHEMA,
+    FRACTIONAL_OBSERVATION_SCHEMA,
     OBSERVATION_SCHEMA,
     REJECT_SCHEMA,
     ImportBatch,
     ImportRequest,
 )
-from pipeline_defs.schema.exports import SIZE
 from pipeline_defs.sources.manual_csv.adapter import ManualCsvSource
 
 if TYPE_CHECKING:
@@ -65,11 +65,10 @@ def read(path: Path, *, source: ManualCsvSource | None = None, **request: Any) -
     """Read a path; every batch keeps what the port promises."""
     batches = list((source or ManualCsvSource()).fetch(ImportRequest(path=path, **request)))
     for batch in batches:
-        kinds = set(batch.contracts["kind"])
+        is_pair = set(batch.contracts["kind"]) == {"PAIR"}
+        assert batch.timezone == ("UTC" if is_pair else "Asia/Kolkata")
         assert dict(batch.contracts.schema) == CONTRACT_SCHEMA
-        counted = ("volume", "open_interest", "bid_size", "ask_size")
-        pairs = dict.fromkeys(counted, SIZE) if kinds == {"PAIR"} else {}
-        assert dict(batch.observations.schema) == OBSERVATION_SCHEMA | pairs
+        assert dict(batch.observations.schema) == (FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA)
         assert dict(batch.rejects.schema) == REJECT_SCHEMA
         assert dict(batch.files.schema) == FILE_SCHEMA
         assert batch.contracts["contract_key"].to_list() == list(range(batch.contracts.height))

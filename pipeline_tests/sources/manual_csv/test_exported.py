@@ -18,7 +18,6 @@ from pipeline_defs.errors import SchemaDriftError, SourceError
 from pipeline_defs.exports.generic.build import build_files
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.schema.exports import BAR_SCHEMA, TICK_SCHEMA, TickSlice
-from pipeline_defs.schema.tables import KIND_TABLES
 from pipeline_tests.exports.generic.slices import (
     INSTRUMENTS,
     SESSIONS,
@@ -130,10 +129,7 @@ def test_settlements_of_daily_bars_come_back(tmp_path: Path, file_format: str) -
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_a_pair_comes_back_with_its_fractions(
-    tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(KIND_TABLES, "PAIR", "spot_prices")
+def test_a_pair_comes_back_with_its_fractions(tmp_path: Path, file_format: str) -> None:
     market = pair_slice()
 
     batches = read(export(market, tmp_path / "export", file_format))

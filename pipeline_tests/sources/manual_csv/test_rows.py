@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.schema.tables import KIND_TABLES
 from pipeline_tests.sources.manual_csv.reading import HEADER, ROW, only, read, refused, write
 
 if TYPE_CHECKING:
@@ -221,12 +220,6 @@ PAIR_HEADER = "timestamp,kind,symbol,underlying,base_currency,venue,currency,bar
 PAIR = "PAIR,BTC/USDT,BTCUSDT,BTC,BINANCE,USDT,3600"
 
 
-@pytest.fixture
-def knows_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KIND_TABLES, "PAIR", "spot_prices")
-
-
-@pytest.mark.usefixtures("knows_pairs")
 def test_a_pair_has_fractional_volumes_and_belongs_to_the_utc_day_in_which_its_bar_began(tmp_path: Path) -> None:
     batches = read(
         write(
@@ -247,7 +240,6 @@ def test_a_pair_has_fractional_volumes_and_belongs_to_the_utc_day_in_which_its_b
     assert [reason for _, reason, _ in refused(batches)] == ["bad_quantity"]
 
 
-@pytest.mark.usefixtures("knows_pairs")
 def test_pairs_and_other_kinds_do_not_share_a_file(tmp_path: Path) -> None:
     share = "2018-05-01T04:00:00Z,EQ,TCS,TCS,,NSE,INR,3600,1,1,1,1,1"
     path = write(tmp_path / "both.csv", PAIR_HEADER, f"2018-05-01T01:00:00Z,{PAIR},1,1,1,1,1", share)
