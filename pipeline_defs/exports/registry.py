@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
+    "csv": "pipeline_defs.exports.generic.exporter:CsvExporter",
     "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
+    "parquet": "pipeline_defs.exports.generic.exporter:ParquetExporter",
 }
 """Format name to ``module:class``."""
 
