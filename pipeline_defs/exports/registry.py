@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pipeline_defs.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pipeline_defs.schema.exports import Exporter
+    from pipeline_defs.schema.exporters import Exporter
 
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import polars as pl
 
 from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
-from pipeline_defs.schema.exporters import Exporter as Exporter  # noqa: PLC0414 -- the port is imported from here, too
 
 if TYPE_CHECKING:
     import datetime as dt

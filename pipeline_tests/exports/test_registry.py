@@ -4,7 +4,7 @@ import pytest
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.registry import EXPORTERS, FURTHER_EXPORTERS, get_exporter
-from pipeline_defs.schema.exports import Exporter
+from pipeline_defs.schema.exporters import Exporter
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTERS | FURTHER_EXPORTERS))

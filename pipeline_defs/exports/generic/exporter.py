@@ -15,7 +15,8 @@ from pipeline_defs.exports.generic.reading import reader_version
 from pipeline_defs.exports.generic.truth import write_truth
 from pipeline_defs.exports.manifest import check_manifest, read_manifest
 from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path
