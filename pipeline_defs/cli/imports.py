@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.option("--source", "source_name", required=True, help="Adapter, e.g. nse-csv.")
 @click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="What the columns of one's own files mean (TOML).")
 @click.option("--underlying", help="Only this underlying.")
 @click.option("--start-date", type=DATE, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def import_data(
     source_name: str,
     path: Path | None,
+    mapping: Path | None,
     underlying: str | None,
     start_date: dt.date | None,
     end_date: dt.date | None,
@@ -47,7 +49,7 @@ def import_data(
 
     reports: list[LoadReport] = []
     try:
-        source = get_source(source_name)
+        source = get_source(source_name, **({} if mapping is None else {"mapping": str(mapping)}))
         request = ImportRequest(start_date=start_date, end_date=end_date, underlying=underlying, path=path)
         for report in import_source(open_warehouse(load_settings()), source, request, reread=reread):
             reports.append(report)
