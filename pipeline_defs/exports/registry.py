@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
+    "lean": "pipeline_defs.exports.lean.exporter:LeanExporter",
     "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
 }
 """Format name to ``module:class``."""

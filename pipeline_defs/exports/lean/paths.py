@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline_defs.exports.lean.kinds import LeanFormatError, OptionStyle, Resolution, SecurityType, TickType
@@ -67,6 +67,14 @@ class DataFile:
         elif not self.resolution.is_coarse:
             folder.append(self.ticker)
         return "/".join([*folder, f"{self._stem}.zip"])
+
+    def on(self, day: dt.date) -> DataFile:
+        """Give the file of a day, at a resolution that has one file a day."""
+        return replace(self, date=day)
+
+    def in_year(self, year: int) -> DataFile:
+        """Give the file of a year, of hour and daily options."""
+        return replace(self, year=year)
 
     @property
     def _stem(self) -> str:
