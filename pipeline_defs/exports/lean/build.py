@@ -70,7 +70,7 @@ def build_folder(market: MarketSlice, root: Path, option_style: OptionStyle) -> 
         paths = zips.paths
     every = pl.concat(named).unique("engine_id", keep="first", maintain_order=True)
     daily = pl.concat(writer.daily).unique(["instrument_id", "session_date"], keep="first", maintain_order=True)
-    listed = write_listings(root, market, every, daily)
+    listed, left_out = write_listings(root, market, every, daily)
     assumed = write_databases(root, market, every)
     instruments = pl.concat(writer.summaries).sort("instrument_id", "bar_seconds")
     return BuiltExport(
@@ -94,7 +94,7 @@ def build_folder(market: MarketSlice, root: Path, option_style: OptionStyle) -> 
             "multiplier": 1,
             "compression": compression_library(),
             "terms_changing": changes["instrument_id"].n_unique(),
-            "notes": [*_notes(market, every), *assumed, *_change_notes(changes, every)],
+            "notes": [*_notes(market, every), *left_out, *assumed, *_change_notes(changes, every)],
         },
     )
 

@@ -48,7 +48,7 @@ def map_text(ticker: str) -> str:
     return f"{FIRST_DAY:%Y%m%d},{ticker}\n{FAR_FUTURE:%Y%m%d},{ticker}\n"
 
 
-def factor_text(actions: pl.DataFrame, closes: dict[dt.date, Decimal], where: str) -> str:
+def factor_text(actions: pl.DataFrame, closes: dict[dt.date, Decimal], where: str) -> tuple[str, list[str]]:
     """Write the factor file of a share.
 
     Parameters
@@ -62,9 +62,10 @@ def factor_text(actions: pl.DataFrame, closes: dict[dt.date, Decimal], where: st
 
     Returns
     -------
-    str
-        Rows ``date,price factor,split factor,reference price``: up to and with the session before an action, prices are
-        multiplied by the factors; ascending, ending with the trivial row of `FAR_FUTURE`.
+    tuple of str and list of str
+        Rows ``date,price factor,split factor,reference price``: up to and with the session before an action, prices
+        are multiplied by the factors; ascending, ending with the trivial row of `FAR_FUTURE`. And notes on dividends
+        that are left out, since the price before them is not in the export.
 
     Raises
     ------
@@ -73,42 +74,79 @@ def factor_text(actions: pl.DataFrame, closes: dict[dt.date, Decimal], where: st
 
     """
     price_factor, split_factor = Decimal(1), Decimal(1)
-    rows = [f"{FAR_FUTURE:%Y%m%d},1,1,0"]
-    by_day: dict[dt.date, list[str]] = {}
+    rows: dict[dt.date, tuple[Decimal, Decimal, Decimal]] = {}
+    notes: list[str] = []
     for action in actions.sort("ex_date", "kind", descending=True).iter_rows(named=True):
-        before = [day for day in closes if day < action["ex_date"]]
-        if not before:
-            # Nothing of this export lies before it, so there is nothing to adjust.
-            continue
-        day = max(before)
-        close, value = closes[day], action["value"]
-        if (
-            action["kind"] not in {"split", "dividend"}
-            or value <= 0
-            or (action["kind"] == "dividend" and value >= close)
-        ):
+        day = max((day for day in closes if day < action["ex_date"]), default=None)
+        close, value, kind = (Decimal(0) if day is None else closes[day]), action["value"], action["kind"]
+        told = f"the {kind} of {value} on {action['ex_date']}"
+        if kind not in {"split", "dividend"} or value <= 0 or (kind == "dividend" and day and value >= close):
             raise ExportError(
-                f"the action of {action['ex_date']} is a {action['kind']} of {value} after a close of {close}; "
-                "expected a split or a dividend, positive, and a dividend below the price",
+                f"{told} follows a close of {close}; expected a split or a dividend, positive, and a dividend below "
+                "the price",
                 where=where,
                 next_step="correct the corporate action",
             )
-        if action["kind"] == "split":
+        if kind == "split":
             split_factor /= value
+        elif day is None:
+            notes.append(f"{where}: {told} is left out, the price before it is not in the export")
+            continue
         else:
             price_factor *= (close - value) / close
-        by_day[day] = [
-            _rounded(price_factor, _PRICE_FACTOR_PLACES),
-            _rounded(split_factor, _SPLIT_FACTOR_PLACES),
-            plain_text(close),
-        ]
-    rows += [",".join([f"{day:%Y%m%d}", *values]) for day, values in sorted(by_day.items(), reverse=True)]
-    earliest = rows[-1].split(",")
-    if len(rows) > 1:
-        rows.append(",".join([f"{FIRST_DAY:%Y%m%d}", earliest[1], earliest[2], "0"]))
-    else:
-        rows.append(f"{FIRST_DAY:%Y%m%d},1,1,0")
-    return "\n".join(reversed(rows)) + "\n"
+        # A split needs no price; the day before it stands for the session before it.
+        rows[day or action["ex_date"] - dt.timedelta(days=1)] = (price_factor, split_factor, close)
+    return _factor_rows(rows), notes
+
+
+def chain_factors(texts: Sequence[str], where: str) -> str:
+    """Chain the factor files of one share, each of which knows the actions of its own days.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        In the order of time.
+    where : str
+        For messages.
+
+    Returns
+    -------
+    str
+        One file: the factors of each are multiplied by all that happens in later ones.
+
+    Raises
+    ------
+    LeanFormatError
+        If one is not a factor file.
+    ExportError
+        If two of them tell of one day.
+
+    """
+    chained: dict[dt.date, tuple[Decimal, Decimal, Decimal]] = {}
+    price_factor, split_factor = Decimal(1), Decimal(1)
+    for text in reversed(texts):
+        rows = _factors(text, where)
+        for row in rows:
+            day = parse_date(row[0], where)
+            price, split, reference = (Decimal(value) for value in row[1:4])
+            if FIRST_DAY < day < FAR_FUTURE:
+                if day in chained:
+                    raise ExportError(f"two exports tell of an action after {day}", where=where)
+                chained[day] = (price * price_factor, split * split_factor, reference)
+        price_factor, split_factor = price_factor * Decimal(rows[0][1]), split_factor * Decimal(rows[0][2])
+    return _factor_rows(chained)
+
+
+def _factor_rows(rows: dict[dt.date, tuple[Decimal, Decimal, Decimal]]) -> str:
+    days = sorted(rows)
+    first = rows[days[0]] if days else (Decimal(1), Decimal(1), Decimal(0))
+    whole = {FIRST_DAY: (first[0], first[1], Decimal(0)), **{day: rows[day] for day in days}}
+    whole[FAR_FUTURE] = (Decimal(1), Decimal(1), Decimal(0))
+    return "".join(
+        f"{day:%Y%m%d},{_rounded(price, _PRICE_FACTOR_PLACES)},{_rounded(split, _SPLIT_FACTOR_PLACES)},"
+        f"{plain_text(reference)}\n"
+        for day, (price, split, reference) in whole.items()
+    )
 
 
 def check_map(text: str, ticker: str, where: str) -> None:
@@ -150,7 +188,11 @@ def check_factors(text: str, where: str) -> None:
         If a row is not ``date,price factor,split factor[,reference price]``, or dates do not ascend.
 
     """
-    _rows(text, rf"\d{{8}},{NUMBER},{NUMBER}(?:,{NUMBER})?", where)
+    _factors(text, where)
+
+
+def _factors(text: str, where: str) -> Sequence[list[str]]:
+    return _rows(text, rf"\d{{8}},{NUMBER},{NUMBER}(?:,{NUMBER})?", where)
 
 
 def _rows(text: str, pattern: str, where: str) -> Sequence[list[str]]:

@@ -20,6 +20,7 @@ from pipeline_defs.exports.lean.market_hours import (
     always_open,
     hours_entry,
     indian_sessions,
+    session_hours,
 )
 from pipeline_defs.exports.lean.symbol_properties import (
     PROPERTIES_HEADER,
@@ -65,7 +66,7 @@ def write_databases(root: Path, market: MarketSlice, named: pl.DataFrame) -> lis
     """
     entries: dict[str, Any] = {}
     if market.timezone == IST.key:
-        hours = hours_entry(indian_sessions(market.sessions, market.timezone), market.timezone)
+        hours = hours_entry(indian_sessions(session_hours(market.sessions, IST.key)), IST.key)
         entries = {f"{DATABASE_NAMES[security]}-india-[*]": hours for security in INDIAN_TYPES}
     for venue in named.filter(pl.col("security") == SecurityType.CRYPTO)["market"].unique().sort():
         entries[f"{DATABASE_NAMES[SecurityType.CRYPTO]}-{venue}-[*]"] = always_open(market.timezone)

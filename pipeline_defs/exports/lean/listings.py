@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.exports import MarketSlice
 
 
-def write_listings(root: Path, market: MarketSlice, named: pl.DataFrame, daily: pl.DataFrame) -> dict[str, int]:
+def write_listings(
+    root: Path, market: MarketSlice, named: pl.DataFrame, daily: pl.DataFrame
+) -> tuple[dict[str, int], list[str]]:
     """Write universes, map files and factor files.
 
     Parameters
@@ -33,10 +35,11 @@ def write_listings(root: Path, market: MarketSlice, named: pl.DataFrame, daily: 
 
     Returns
     -------
-    dict
-        How many of each were written.
+    tuple of dict and list of str
+        How many of each were written, and notes on what was left out.
 
     """
+    notes: list[str] = []
     counts = {"universes": 0, "map_files": 0, "factor_files": 0}
     for path, text in universe_files(daily, named):
         write_text(root / path, text)
@@ -47,13 +50,13 @@ def write_listings(root: Path, market: MarketSlice, named: pl.DataFrame, daily: 
         closes = dict(own.select("session_date", "close").iter_rows())
         folder = root / "equity" / row["market"]
         write_text(folder / "map_files" / f"{row['ticker']}.csv", map_text(row["ticker"]))
-        factors = factor_text(
-            actions.filter(pl.col("instrument_id") == row["instrument_id"]), closes, str(row["engine_id"])
-        )
+        own_actions = actions.filter(pl.col("instrument_id") == row["instrument_id"])
+        factors, left_out = factor_text(own_actions, closes, str(row["engine_id"]))
+        notes += left_out
         write_text(folder / "factor_files" / f"{row['ticker']}.csv", factors)
         counts["map_files"] += 1
         counts["factor_files"] += 1
-    return counts
+    return counts, notes
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ import polars as pl
 
 from pipeline_defs.exports.lean.kinds import LeanFormatError, SecurityType
 from pipeline_defs.markets.session_tables import SEGMENTS
-from pipeline_defs.markets.sessions import first_covered_date, last_covered_date, sessions_between
+from pipeline_defs.markets.sessions import IST, first_covered_date, last_covered_date, sessions_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,42 +121,38 @@ def hours_entry(sessions: Mapping[dt.date, Hours], timezone: str) -> dict[str, A
     }
 
 
-def indian_sessions(
-    sessions: pl.DataFrame, timezone: str, segments: tuple[str, ...] = SEGMENTS
-) -> dict[dt.date, Hours]:
-    """Give the hours of the Indian market that an export's entry is made from.
+def indian_sessions(own: Mapping[dt.date, Hours], segments: tuple[str, ...] = SEGMENTS) -> dict[dt.date, Hours]:
+    """Give the hours of the Indian market that an entry is made from.
 
     Parameters
     ----------
-    sessions : polars.DataFrame
-        The slice's own: `session_date`, `open`, `close`; they count where the calendar says otherwise.
-    timezone : str
-        Of the exchange.
+    own : dict
+        Hours of the sessions that there are data of; they count where the calendar says otherwise.
     segments : tuple of str, default SEGMENTS
         Of the calendar; the widest of their hours.
 
     Returns
     -------
     dict
-        Day to open and close, for all that the calendar covers: its weekdays within their regular hours everywhere,
-        and special sessions outside of those (weekends, evenings) only between the slice's first and last day.
-        Elsewhere they would open every Saturday and every evening for the sake of a day that the export says nothing
-        about.
+        Day to open and close, for all that the calendar covers: its weekdays within their regular hours everywhere, and
+        special sessions outside of those (weekends, evenings) only between the first and last of `own`. Elsewhere they
+        would open every Saturday and every evening for the sake of a day that there are no data of.
 
     """
     tables = [sessions_between(first_covered_date(), last_covered_date(), segment) for segment in segments]
-    calendar = _hours(pl.concat(tables), timezone)
-    own = _hours(sessions, timezone)
+    calendar = session_hours(pl.concat(tables), IST.key)
     start, end = min(own), max(own)
-    usual = [hours for day, hours in (calendar | own).items() if start <= day <= end and day.weekday() < _REGULAR_DAYS]
-    regular = max(set(usual), key=usual.count) if usual else next(iter(own.values()))
+    usual = [
+        hours for day, hours in {**calendar, **own}.items() if start <= day <= end and day.weekday() < _REGULAR_DAYS
+    ]
+    regular = max(sorted(set(usual)), key=usual.count) if usual else next(iter(own.values()))
     known = {
         day: (max(opens, regular[0]), min(closes, regular[1]))
         for day, (opens, closes) in calendar.items()
         if day.weekday() < _REGULAR_DAYS and opens < regular[1] and closes > regular[0]
     }
     inside = {day: hours for day, hours in calendar.items() if start <= day <= end}
-    return dict(sorted((known | inside | own).items()))
+    return dict(sorted({**known, **inside, **own}.items()))
 
 
 def segments_on(entry: Mapping[str, Any], day: dt.date) -> list[Segment]:
@@ -236,7 +232,22 @@ def find_entry(
     return found if isinstance(found, dict) else None
 
 
-def _hours(sessions: pl.DataFrame, timezone: str) -> dict[dt.date, Hours]:
+def session_hours(sessions: pl.DataFrame, timezone: str) -> dict[dt.date, Hours]:
+    """Give the widest hours of each day.
+
+    Parameters
+    ----------
+    sessions : polars.DataFrame
+        `session_date`, `open` and `close` (UTC).
+    timezone : str
+        Of the exchange.
+
+    Returns
+    -------
+    dict
+        Day to open and close, from midnight of the zone.
+
+    """
     widest = sessions.group_by("session_date").agg(pl.col("open").min(), pl.col("close").max()).sort("session_date")
     midnight = pl.col("session_date").cast(pl.Datetime("us")).dt.replace_time_zone(timezone).dt.convert_time_zone("UTC")
     since = widest.select("session_date", opens=pl.col("open") - midnight, closes=pl.col("close") - midnight)

@@ -15,6 +15,7 @@ Names depend on a contract's own terms alone, so they are the same in every mont
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import polars as pl
@@ -183,7 +184,7 @@ def _options_are_on_an_index(instruments: pl.DataFrame) -> bool:
 
 
 def _refuse_unsafe(name: str, pattern: str, expected: str, where: str) -> None:
-    if pl.Series([name]).str.contains(f"^{pattern}$").item():
+    if re.fullmatch(pattern, name, re.ASCII):
         return
     raise ExportError(
         f"the name {name!r} cannot stand in a name of LEAN's files, expected {expected}",
