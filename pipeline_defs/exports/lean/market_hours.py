@@ -197,7 +197,7 @@ def read_clock(text: str) -> dt.timedelta:
         If it is not such a time.
 
     """
-    found = re.fullmatch(r"(?:(\d+)[.:])?(\d{1,2}):(\d{2}):(\d{2})", text, re.ASCII)
+    found = re.fullmatch(r"(?:(\d+)[.:])?(\d{1,2}):(\d{1,2}):(\d{1,2})", text, re.ASCII)
     if found is None:
         raise LeanFormatError(f"{text!r} is not a time of day, expected e.g. 09:15:00", where=HOURS_PATH)
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())

@@ -1,4 +1,4 @@
-"""Slices made in memory for LEAN: an index with its derivatives at several resolutions and with ticks, a share, a pair."""
+"""Slices made in memory for LEAN: an index with derivatives, resolutions and ticks; a share; a pair."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def stamps_of(sessions: pl.DataFrame, seconds: int, last: int | None = None) -> 
     return stamps
 
 
-def bars_of(instrument_id: int, stamps: list[dt.datetime], start: str, step: str = "0.05", **columns: Any) -> pl.DataFrame:
+def bars_of(
+    instrument_id: int, stamps: list[dt.datetime], start: str, step: str = "0.05", **columns: Any
+) -> pl.DataFrame:
     index = pl.int_range(len(stamps), eager=True)
     first = pl.lit(Decimal(start), PRICE)
     frame = pl.DataFrame({"timestamp": stamps}).with_columns(
@@ -144,7 +146,9 @@ def nifty_frames(stamps: list[dt.datetime]) -> list[pl.DataFrame]:
     ]
 
 
-def nifty_slice(minutes: int = 30, *, resolutions: tuple[int, ...] = (HOUR, DAY), with_ticks: bool = True) -> MarketSlice:
+def nifty_slice(
+    minutes: int = 30, *, resolutions: tuple[int, ...] = (HOUR, DAY), with_ticks: bool = True
+) -> MarketSlice:
     """The index, a future and six options, four of which expire on the second day; ticks of two of them."""
     sessions = session_frame()
     parts = tuple(
@@ -157,9 +161,7 @@ def nifty_slice(minutes: int = 30, *, resolutions: tuple[int, ...] = (HOUR, DAY)
 
 def ticks_of(instruments: list[dict[str, Any]], ids: tuple[int, ...]) -> TickSlice:
     """Make four ticks a minute in the last five minutes of each session; of the first minute there is no ask."""
-    stamps = [
-        at(day, CLOSE) - dt.timedelta(seconds=15 * step) for day in SESSIONS for step in reversed(range(20))
-    ]
+    stamps = [at(day, CLOSE) - dt.timedelta(seconds=15 * step) for day in SESSIONS for step in reversed(range(20))]
     index = pl.int_range(pl.len())
     frames = []
     for instrument_id in ids:
@@ -231,8 +233,12 @@ def pair_slice() -> MarketSlice:
     }
     volume = (pl.int_range(pl.len()).cast(SIZE) * pl.lit(Decimal("0.00000001"), SIZE)) + pl.lit(Decimal("1.5"), SIZE)
     parts = [
-        make_slice([row], [bars_of(1, stamps_of(sessions, seconds), "42000.1", "0.00000001", volume=volume)],
-                   bar_seconds=seconds, **common)
+        make_slice(
+            [row],
+            [bars_of(1, stamps_of(sessions, seconds), "42000.1", "0.00000001", volume=volume)],
+            bar_seconds=seconds,
+            **common,
+        )
         for seconds in (HOUR, DAY)
     ]
     return replace(parts[0], resolutions=(parts[1],))
