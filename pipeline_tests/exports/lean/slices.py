@@ -197,7 +197,7 @@ def ticks_of(instruments: list[dict[str, Any]], ids: tuple[int, ...]) -> TickSli
 def share_slice(**more: Any) -> MarketSlice:
     """A share at minutes and days, with an option of its own, and a split and a dividend on the second day."""
     sessions = session_frame()
-    named = {"underlying": "M&M"}
+    named: dict[str, Any] = {"underlying": "M&M"}
     rows = [
         instrument(1, "EQ", series="EQ", **named),
         instrument(2, "EQ", series="BE", **named),

@@ -41,16 +41,16 @@ def text_of(fields: pl.DataFrame) -> list[str]:
 def test_columns_are_written_as_the_lines_are(
     bars: list[tuple[int, tuple[Decimal, ...], int]], security: SecurityType, resolution: Resolution
 ) -> None:
-    rows = [(midnight() + dt.timedelta(seconds=at), *prices, volume) for at, prices, volume in bars]
+    starts = [midnight() + dt.timedelta(seconds=at) for at, _, _ in bars]
+    rows = [(start, *prices, volume) for start, (_, prices, volume) in zip(starts, bars, strict=True)]
     frame = in_zone(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
     found = text_of(trade_lines(frame, resolution, IST, is_scaled=security.is_scaled))
+    times: list[Decimal | dt.datetime] = [
+        start.replace(second=0) if resolution.is_coarse else Decimal((start - midnight()).seconds * 1000)
+        for start in starts
+    ]
     expected = [
-        TradeBar(
-            row[0].replace(second=0) if resolution.is_coarse else Decimal((row[0] - midnight()).seconds * 1000),
-            Prices(*row[1:5]),
-            Decimal(row[5]),
-        )
-        for row in rows
+        TradeBar(time, Prices(*prices), Decimal(volume)) for time, (_, prices, volume) in zip(times, bars, strict=True)
     ]
     assert found == [format_line(line, security, resolution) for line in expected]
 
