@@ -65,8 +65,8 @@ def build_folder(market: MarketSlice, root: Path, option_style: OptionStyle) -> 
         for part, symbols in zip(parts, named, strict=True):
             writer.write_bars(part, symbols)
         if market.ticks is not None:
-            ticked = with_symbols(market.ticks.instruments, market.timezone, option_style)
-            writer.write_quotes(market.ticks, market, ticked)
+            named.append(with_symbols(market.ticks.instruments, market.timezone, option_style))
+            writer.write_quotes(market.ticks, market, named[-1])
         paths = zips.paths
     every = pl.concat(named).unique("engine_id", keep="first", maintain_order=True)
     daily = pl.concat(writer.daily).unique(["instrument_id", "session_date"], keep="first", maintain_order=True)

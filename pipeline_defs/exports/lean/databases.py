@@ -7,7 +7,7 @@ such entries into a copy of LEAN's originals, for a data folder that holds other
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from pipeline_defs.exports.lean.listings import write_text
 from pipeline_defs.exports.lean.market_hours import (
     DATABASE_NAMES,
     HOURS_PATH,
+    Hours,
     always_open,
     hours_entry,
     indian_sessions,
@@ -29,14 +30,17 @@ from pipeline_defs.exports.lean.symbol_properties import (
     properties_rows,
     read_rows,
 )
+from pipeline_defs.exports.lean.symbols import MARKET_OF_ZONE
 from pipeline_defs.markets.sessions import IST
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pipeline_defs.schema.exports import MarketSlice
 
-INDIAN_TYPES: tuple[SecurityType, ...] = (
+EXCHANGE_TYPES: Final[tuple[SecurityType, ...]] = (
     SecurityType.EQUITY,
     SecurityType.INDEX,
     SecurityType.OPTION,
@@ -44,6 +48,9 @@ INDIAN_TYPES: tuple[SecurityType, ...] = (
     SecurityType.FUTURE,
 )
 """All get the same hours: a share's options would otherwise trade while the share does not, to LEAN."""
+
+INDIA: Final = MARKET_OF_ZONE[IST.key]
+"""The market of which LEAN's own entries are wrong or missing, so that ours replace them."""
 
 
 def write_databases(root: Path, market: MarketSlice, named: pl.DataFrame) -> list[str]:
@@ -65,16 +72,38 @@ def write_databases(root: Path, market: MarketSlice, named: pl.DataFrame) -> lis
 
     """
     entries: dict[str, Any] = {}
-    if market.timezone == IST.key:
-        hours = hours_entry(indian_sessions(session_hours(market.sessions, IST.key)), IST.key)
-        entries = {f"{DATABASE_NAMES[security]}-india-[*]": hours for security in INDIAN_TYPES}
+    on_exchange = named.filter(pl.col("security") != SecurityType.CRYPTO)
+    if not on_exchange.is_empty():
+        name = on_exchange.item(0, "market")
+        entries = exchange_entries(name, session_hours(market.sessions, market.timezone), market.timezone)
     for venue in named.filter(pl.col("security") == SecurityType.CRYPTO)["market"].unique().sort():
         entries[f"{DATABASE_NAMES[SecurityType.CRYPTO]}-{venue}-[*]"] = always_open(market.timezone)
     rows, notes = properties_rows(named)
-    if entries:
-        write_text(root / HOURS_PATH, hours_text(entries))
+    write_text(root / HOURS_PATH, hours_text(entries))
     write_text(root / PROPERTIES_PATH, properties_text(rows))
     return notes
+
+
+def exchange_entries(market: str, own: Mapping[dt.date, Hours], timezone: str) -> dict[str, Any]:
+    """Write the hours of an exchange for all types of securities.
+
+    Parameters
+    ----------
+    market : str
+        LEAN's, e.g. ``india``: of that one the whole calendar is known, of others the days of `own`.
+    own : dict
+        Hours of the sessions that there are data of.
+    timezone : str
+        Of the exchange.
+
+    Returns
+    -------
+    dict
+        Key to entry.
+
+    """
+    hours = hours_entry(indian_sessions(own) if market == INDIA else own, timezone)
+    return {f"{DATABASE_NAMES[security]}-{market}-[*]": hours for security in EXCHANGE_TYPES}
 
 
 def hours_text(entries: dict[str, Any]) -> str:
@@ -152,36 +181,42 @@ def merge_databases(export: Path, lean_data: Path) -> list[str]:
     Returns
     -------
     list of str
-        Keys of entries and rows that were set.
+        Keys of entries and rows that were set: those of India, and those of other markets that LEAN does not have. What
+        LEAN itself says of other markets is better than what an export can know.
 
     Raises
     ------
     ExportError
-        If LEAN's files are not there, or one of them is not readable.
+        If a file is not there, or not readable.
 
     """
-    for path in (HOURS_PATH, PROPERTIES_PATH):
-        if not (lean_data / path).is_file():
+    for folder, path in ((folder, path) for folder in (export, lean_data) for path in (HOURS_PATH, PROPERTIES_PATH)):
+        if not (folder / path).is_file():
             raise ExportError(
-                f"holds no {path}, so it is not LEAN's data folder",
-                where=str(lean_data),
-                next_step="name the folder 'data' that 'lean init' made",
+                f"holds no {path}",
+                where=str(folder),
+                next_step="name an export, and the folder 'data' that 'lean init' made",
             )
-    changed: list[str] = []
-    if (export / HOURS_PATH).is_file():
-        ours = read_hours(export / HOURS_PATH)
-        theirs = read_hours(lean_data / HOURS_PATH)
-        write_text(lean_data / HOURS_PATH, hours_text(theirs | ours))
-        changed += sorted(ours)
-    rows = read_rows((export / PROPERTIES_PATH).read_text(encoding="utf-8"))
+    theirs = read_hours(lean_data / HOURS_PATH)
+    ours = {
+        key: entry
+        for key, entry in read_hours(export / HOURS_PATH).items()
+        if key not in theirs or key.split("-")[1] == INDIA
+    }
     text = (lean_data / PROPERTIES_PATH).read_text(encoding="utf-8-sig")
+    known = {row.key for row in read_rows(text)}
+    rows = [
+        row
+        for row in read_rows((export / PROPERTIES_PATH).read_text(encoding="utf-8"))
+        if row.key not in known or row.market == INDIA
+    ]
+    write_text(lean_data / HOURS_PATH, hours_text(theirs | ours))
     (lean_data / PROPERTIES_PATH).write_text(_with_rows(text, rows), encoding="utf-8")
-    return changed + [",".join(row.key) for row in rows]
+    return [*sorted(ours), *(",".join(row.key) for row in rows)]
 
 
 def _with_rows(text: str, rows: list[PropertiesRow]) -> str:
     """Replace the rows of the same key and put new ones at the end; LEAN refuses a key that is there twice."""
     keys = {row.key for row in rows}
-    read_rows(text)
     kept = [line for line in text.splitlines() if tuple(line.lower().split(",")[:3]) not in keys]
     return "\n".join([*kept, *(row.text for row in rows)]) + "\n"

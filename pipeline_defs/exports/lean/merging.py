@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.lean.archive import COMPRESSION_LEVEL, zip_entry
 from pipeline_defs.exports.lean.corporate import chain_factors
-from pipeline_defs.exports.lean.databases import hours_text, properties_text, read_hours
+from pipeline_defs.exports.lean.databases import exchange_entries, hours_text, properties_text, read_hours
+from pipeline_defs.exports.lean.kinds import SecurityType
 from pipeline_defs.exports.lean.listings import write_text
-from pipeline_defs.exports.lean.market_hours import HOURS_PATH, Hours, hours_entry, indian_sessions, segments_on
+from pipeline_defs.exports.lean.market_hours import DATABASE_NAMES, HOURS_PATH, Hours, segments_on
 from pipeline_defs.exports.lean.symbol_properties import PROPERTIES_PATH, PropertiesRow, read_rows
 from pipeline_defs.exports.lean.validator import validate_folder
 from pipeline_defs.exports.manifest import check_manifest, read_manifest
@@ -167,27 +168,23 @@ def _merge_lines(
 def _merge_hours(partitions: dict[Path, dict[str, Any]], target: Path) -> None:
     """Write the hours anew for all days: special sessions of one month are holidays in the file of another."""
     merged: dict[str, Any] = {}
-    indian: dict[dt.date, Hours] = {}
-    keys: set[str] = set()
+    own: defaultdict[tuple[str, str], dict[dt.date, Hours]] = defaultdict(dict)
     for export, partition in partitions.items():
-        if not (export / HOURS_PATH).is_file():
-            continue
+        first, last = (dt.date.fromisoformat(partition[name]) for name in ("start_date", "end_date"))
+        days = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
         for key, entry in read_hours(export / HOURS_PATH).items():
-            if "-india-" not in key:
+            name, market, _ = key.split("-", 2)
+            if name == DATABASE_NAMES[SecurityType.CRYPTO]:
                 merged[key] = entry
                 continue
-            keys.add(key)
-            first, last = (dt.date.fromisoformat(partition[name]) for name in ("start_date", "end_date"))
-            days = (first + dt.timedelta(days=offset) for offset in range((last - first).days + 1))
+            hours = own[market, entry["exchangeTimeZone"]]
             for day in days:
                 segments = segments_on(entry, day)
                 if segments:
-                    indian[day] = (segments[0].start, segments[-1].end)
-    if indian:
-        zone = next(partition["timezone"] for partition in partitions.values() if partition["timezone"] != "UTC")
-        merged |= dict.fromkeys(keys, hours_entry(indian_sessions(indian), zone))
-    if merged:
-        write_text(target / HOURS_PATH, hours_text(merged))
+                    hours[day] = (segments[0].start, segments[-1].end)
+    for (market, timezone), hours in own.items():
+        merged |= exchange_entries(market, hours, timezone)
+    write_text(target / HOURS_PATH, hours_text(merged))
 
 
 def _merge_properties(exports: Iterable[Path], target: Path) -> list[str]:

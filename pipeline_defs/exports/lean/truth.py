@@ -22,9 +22,11 @@ from pipeline_defs.exports.lean.listings import write_listings
 from pipeline_defs.exports.lean.quotes import QUOTE_SECONDS, quote_frames
 from pipeline_defs.exports.lean.symbols import with_symbols
 from pipeline_defs.exports.lean.universes import daily_bars
+from pipeline_defs.exports.lean.writing import batches
 from pipeline_defs.schema.tables import DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline_defs.schema.exports import BuiltExport, MarketSlice
@@ -88,7 +90,7 @@ def write_truth(
         named.append(symbols)
         chosen = compared(symbols, left)
         left -= int(symbols.filter(pl.col("instrument_id").is_in(chosen))["row_count"].sum())
-        for index, frame in enumerate(part.read_bars()):
+        for index, frame in enumerate(_frames(part, symbols)):
             bars = with_starts(frame, grid, part.bar_seconds).join(
                 symbols.select("instrument_id", "engine_id", "security"), on="instrument_id", how="left"
             )
@@ -105,6 +107,7 @@ def write_truth(
                 closes.append(bars.group_by("security", "session_date").agg(pl.col("timestamp").max()))
     if market.ticks is not None:
         ticked = with_symbols(market.ticks.instruments, market.timezone, option_style)
+        named.append(ticked)
         sums += _write_quotes(folder, market, grid, ticked, compared_bars)
     every = pl.concat(named).unique("engine_id", keep="first", maintain_order=True)
     first = pl.concat(daily).unique(["instrument_id", "session_date"], keep="first", maintain_order=True)
@@ -170,6 +173,12 @@ def summed(rows: pl.DataFrame, tick_type: str) -> pl.DataFrame:
         )
         .with_columns(tick_type=pl.lit(tick_type))
     )
+
+
+def _frames(part: MarketSlice, symbols: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Read in the bounded pieces that the builder reads in."""
+    for batch in batches(symbols):
+        yield from part.read_bars(batch["instrument_id"].to_list())
 
 
 def _write_quotes(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +13,15 @@ from pipeline_defs.exports.lean.databases import merge_databases, read_hours
 from pipeline_defs.exports.lean.kinds import LeanFormatError, SecurityType
 from pipeline_defs.exports.lean.market_hours import HOURS_PATH, find_entry
 from pipeline_defs.exports.lean.symbol_properties import PROPERTIES_HEADER, PROPERTIES_PATH, find_row, read_rows
+from pipeline_defs.exports.lean.validator import validate_folder
 from pipeline_tests.exports.lean.samples import SAMPLES, needs_samples
+from pipeline_tests.exports.lean.slices import bars_of, entries, instrument, make_slice, session_frame, stamps_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline_defs.schema.exports import BuiltExport
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice
 
 
 def test_every_security_type_of_india_has_hours_and_every_symbol_a_row(built: BuiltExport) -> None:
@@ -65,8 +70,33 @@ def test_our_entries_replace_leans_own_and_leave_all_others_as_they_were(built: 
     assert read_rows((tmp_path / PROPERTIES_PATH).read_text()) == after
 
 
+@needs_samples
+def test_what_lean_knows_of_other_markets_is_left_as_it_is(pair: BuiltExport, tmp_path: Path) -> None:
+    for path in (HOURS_PATH, PROPERTIES_PATH):
+        (tmp_path / path).parent.mkdir()
+        shutil.copyfile(SAMPLES / path, tmp_path / path)
+    assert merge_databases(pair.root, tmp_path) == []
+    assert read_hours(tmp_path / HOURS_PATH) == read_hours(SAMPLES / HOURS_PATH)
+    row = find_row(read_rows((tmp_path / PROPERTIES_PATH).read_text()), SecurityType.CRYPTO, "binance", "btcusdt")
+    assert row is not None
+    assert row.text == "binance,BTCUSDT,crypto,BTCUSDT,USDT,1,0.01,0.00001,BTCUSDT,5"
+
+
+def test_an_exchange_elsewhere_gets_the_hours_of_the_slices_days(build: Callable[[MarketSlice], BuiltExport]) -> None:
+    sessions = session_frame((dt.date(2025, 8, 14), dt.date(2025, 8, 15)), dt.time(13, 30), dt.time(20, 0))
+    share = instrument(1, "EQ", underlying="AAPL", venue="NASDAQ", currency="USD", tick_size=Decimal("0.01"))
+    bars = [bars_of(1, stamps_of(sessions, 60, 2), "230")]
+    root = build(make_slice([share], bars, sessions=sessions, underlying="AAPL", timezone="America/New_York")).root
+    entry = read_hours(root / HOURS_PATH)["Equity-usa-[*]"]
+    assert entry["thursday"] == [{"start": "09:30:00", "end": "16:00:00", "state": "market"}]
+    assert entry["holidays"] == []
+    assert (root / PROPERTIES_PATH).read_text().splitlines()[1] == "usa,AAPL,equity,AAPL equity,USD,1,0.01,1,"
+    assert list(entries(root / "equity/usa/minute/aapl/20250814_trade.zip")) == ["20250814_aapl_minute_trade.csv"]
+    assert validate_folder(root).findings == []
+
+
 def test_a_folder_without_leans_files_is_refused(built: BuiltExport, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=f"holds no {HOURS_PATH}, so it is not LEAN's data folder"):
+    with pytest.raises(ExportError, match=f"{tmp_path}: holds no {HOURS_PATH}"):
         merge_databases(built.root, tmp_path)
 
 
