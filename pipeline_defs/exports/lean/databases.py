@@ -119,7 +119,9 @@ def hours_text(entries: dict[str, Any]) -> str:
     str
 
     """
-    return json.dumps({"entries": dict(sorted(entries.items()))}, indent=1, ensure_ascii=True) + "\n"
+    # An entry a line: thousands of dates, one below the other, are no easier to read.
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in sorted(entries.items()))
+    return f'{{"entries": {{\n{lines}\n}}}}\n'
 
 
 def properties_text(rows: list[str]) -> str:

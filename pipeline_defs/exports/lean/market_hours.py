@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -139,8 +140,7 @@ def indian_sessions(own: Mapping[dt.date, Hours], segments: tuple[str, ...] = SE
         would open every Saturday and every evening for the sake of a day that there are no data of.
 
     """
-    tables = [sessions_between(first_covered_date(), last_covered_date(), segment) for segment in segments]
-    calendar = session_hours(pl.concat(tables), IST.key)
+    calendar = _calendar_hours(segments)
     start, end = min(own), max(own)
     usual = [
         hours for day, hours in {**calendar, **own}.items() if start <= day <= end and day.weekday() < _REGULAR_DAYS
@@ -252,6 +252,12 @@ def session_hours(sessions: pl.DataFrame, timezone: str) -> dict[dt.date, Hours]
     midnight = pl.col("session_date").cast(pl.Datetime("us")).dt.replace_time_zone(timezone).dt.convert_time_zone("UTC")
     since = widest.select("session_date", opens=pl.col("open") - midnight, closes=pl.col("close") - midnight)
     return {day: (opens, closes) for day, opens, closes in since.iter_rows()}
+
+
+@cache
+def _calendar_hours(segments: tuple[str, ...]) -> dict[dt.date, Hours]:
+    tables = [sessions_between(first_covered_date(), last_covered_date(), segment) for segment in segments]
+    return session_hours(pl.concat(tables), IST.key)
 
 
 def _until(segments: list[Segment], closes: dt.timedelta) -> list[Segment]:

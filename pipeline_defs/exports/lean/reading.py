@@ -6,6 +6,8 @@ is a finding, never an exception: a damaged file must not hide the others.
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -89,7 +91,18 @@ def read_zip(root: Path, file: DataFile, path: str | None = None) -> ZipContent:
                 text = _read_entry(archive, info, content, where)
                 if text is not None:
                     texts.append(text)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    # What the zip's modules raise on bad bytes: a wrong method or password is a RuntimeError, a text that is not ASCII
+    # or a field out of bounds a ValueError.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         content.findings.append(Finding(Rule.ARCHIVE, where, f"cannot be read to its end: {error}"))
         content.entries.clear()
         return content
@@ -139,6 +152,11 @@ def _parse(content: ZipContent, texts: list[str], where: str) -> None:
         )
         lines = lines.filter(~pl.col("entry").is_in(lines.filter(~good)["entry"].unique().implode()))
     rows = _values(lines, content.file)
+    names = [name for name in rows.columns if name not in {"entry", "time"}]
+    lost = rows.select(pl.any_horizontal(pl.lit(value=False), pl.col(names).is_null()).alias("lost"))["lost"]
+    lost &= ~lines["text"].str.contains(",,,,", literal=True)
+    if lost.any():
+        _find(content, lines.filter(lost), Rule.LINE, where, "holds a number of more than 30 digits")
     timeless = rows["time"].is_null()
     if timeless.any():
         _find(content, lines.filter(timeless), Rule.LINE, where, "holds no time of a day")

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline_defs.exports.lean.__main__ import main
 from pipeline_defs.exports.lean.exporter import LeanExporter
 from pipeline_defs.exports.lean.market_hours import HOURS_PATH
+from pipeline_defs.exports.lean.paths import parse_path
+from pipeline_defs.exports.lean.reading import read_zip
 from pipeline_defs.exports.lean.symbol_properties import PROPERTIES_PATH
 from pipeline_defs.exports.lean.validator import VALIDATOR, validate_folder
 from pipeline_tests.exports.lean.samples import SAMPLES, needs_samples
@@ -89,6 +93,39 @@ def test_a_zip_with_a_flipped_byte_is_refused(copy: Path) -> None:
     whole[120] ^= 0xFF
     (copy / OPTIONS).write_bytes(whole)
     assert any(f"archive: {OPTIONS}: cannot be read to its end" in line for line in findings(copy))
+
+
+@settings(max_examples=25, deadline=None)
+@given(at=st.floats(0, 0.999), byte=st.integers(0, 255), cut=st.booleans())
+def test_no_bytes_make_the_validator_raise(  # each is a finding, or changes nothing that is read
+    built: BuiltExport,
+    tmp_path_factory: pytest.TempPathFactory,
+    at: float,
+    byte: int,
+    cut: bool,  # noqa: FBT001 -- given by hypothesis
+) -> None:
+    root = tmp_path_factory.mktemp("bytes")
+    whole = bytearray((built.root / OPTIONS).read_bytes())
+    place = int(at * len(whole))
+    whole[place] = byte
+    (root / OPTIONS).parent.mkdir(parents=True)
+    (root / OPTIONS).write_bytes(whole[:place] if cut else whole)
+    content = read_zip(root, parse_path(OPTIONS))
+    assert content.findings or content.rows.height == 180
+
+
+def test_an_encrypted_zip_is_a_finding(copy: Path) -> None:
+    whole = bytearray((copy / OPTIONS).read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = whole.index(header)
+        whole[at + flags] |= 1
+    (copy / OPTIONS).write_bytes(whole)
+    assert any(f"archive: {OPTIONS}: cannot be read to its end" in line for line in findings(copy))
+
+
+def test_a_number_that_no_decimal_holds_is_refused(copy: Path) -> None:
+    changed(copy, OPTIONS, FIRST, lambda text: f"{text}54999999,500,500,500,500,{'9' * 40}\n")
+    assert any(f"{FIRST} line 31: holds a number of more than 30 digits" in line for line in findings(copy))
 
 
 def test_an_empty_zip_is_refused(copy: Path) -> None:
@@ -196,7 +233,7 @@ def test_databases_without_what_the_data_need_are_told(copy: Path) -> None:
     ("old", "new", "why"),
     [
         ("15:30:00", "15:10:00", "LEAN drops the line at 2025-08-13 15:29:00: the market is closed then"),
-        ('"holidays": [', '"holidays": [ "8/13/2025",', "LEAN drops the data of 2025-08-13: the market is closed"),
+        ('"holidays": [', '"holidays": ["8/13/2025", ', "LEAN drops the data of 2025-08-13: the market is closed"),
         ("09:15:00", "nine", "cannot be read: .*'nine' is not a time of day"),
         ("exchangeTimeZone", "zone", "cannot be read: 'exchangeTimeZone'"),
     ],
