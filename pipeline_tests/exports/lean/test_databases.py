@@ -71,6 +71,23 @@ def test_our_entries_replace_leans_own_and_leave_all_others_as_they_were(built: 
 
 
 @needs_samples
+def test_data_beside_leans_own_are_found_once_our_entries_are_installed_and_not_before(
+    built: BuiltExport, tmp_path: Path
+) -> None:
+    for path in (HOURS_PATH, PROPERTIES_PATH):
+        (tmp_path / path).parent.mkdir()
+        shutil.copyfile(SAMPLES / path, tmp_path / path)
+    for folder in ("index", "indexoption", "future"):
+        shutil.copytree(built.root / folder, tmp_path / folder)
+    assert {(finding.rule.value, finding.where) for finding in validate_folder(tmp_path).findings} == {
+        ("hours", HOURS_PATH),
+        ("properties", PROPERTIES_PATH),
+    }
+    merge_databases(built.root, tmp_path)
+    assert validate_folder(tmp_path).findings == []
+
+
+@needs_samples
 def test_what_lean_knows_of_other_markets_is_left_as_it_is(pair: BuiltExport, tmp_path: Path) -> None:
     for path in (HOURS_PATH, PROPERTIES_PATH):
         (tmp_path / path).parent.mkdir()
