@@ -7,7 +7,7 @@ leaves the output as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ExportError
@@ -64,7 +64,7 @@ class PublishedExport:
     verification: Verification
     known_at: dt.datetime
     size_bytes: int
-    instruments: pl.DataFrame
+    instruments: pl.DataFrame = field(compare=False)
 
     @property
     def verified(self) -> bool:
