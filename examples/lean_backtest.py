@@ -27,7 +27,7 @@ QUANTITY = 75
 """Units, not lots: the symbol properties of an export say multiplier 1 and lot 75."""
 
 
-class HoldToExpiry(QCAlgorithm):
+class HoldToExpiry(QCAlgorithm):  # type: ignore[misc] # LEAN's Python carries no types here
     """Buys one lot on the first bar and lets the option be settled in cash."""
 
     def initialize(self) -> None:

@@ -15,16 +15,18 @@ from pipeline_defs.schema.columns import PRICE, TIMESTAMP
 
 OPEN = dt.datetime(2025, 8, 14, 3, 45, tzinfo=dt.UTC)
 CLOSE = dt.datetime(2025, 8, 14, 10, tzinfo=dt.UTC)
-SCHEMA = {
-    "kind": pl.String,
-    "expiry": pl.Date,
-    "strike": PRICE,
-    "option_type": pl.String,
-    "first_timestamp": TIMESTAMP,
-    "last_timestamp": TIMESTAMP,
-    "expiry_close": TIMESTAMP,
-    "settlement_price": PRICE,
-}
+SCHEMA = pl.Schema(
+    {
+        "kind": pl.String,
+        "expiry": pl.Date,
+        "strike": PRICE,
+        "option_type": pl.String,
+        "first_timestamp": TIMESTAMP,
+        "last_timestamp": TIMESTAMP,
+        "expiry_close": TIMESTAMP,
+        "settlement_price": PRICE,
+    }
+)
 
 
 def option(strike: int, worth: str | None, **terms: Any) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE
+from pipeline_defs.schema.columns import PRICE, SIZE
 from pipeline_defs.schema.exports import (
     ACTION_SCHEMA,
     BAR_SCHEMA,
     INSTRUMENT_SCHEMA,
-    SIZE,
     TICK_SCHEMA,
     MarketSlice,
     TickSlice,
