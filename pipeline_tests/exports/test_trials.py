@@ -17,10 +17,10 @@ OPEN = dt.datetime(2025, 8, 14, 3, 45, tzinfo=dt.UTC)
 CLOSE = dt.datetime(2025, 8, 14, 10, tzinfo=dt.UTC)
 SCHEMA = pl.Schema(
     {
-        "kind": pl.String,
-        "expiry": pl.Date,
+        "kind": pl.String(),
+        "expiry": pl.Date(),
         "strike": PRICE,
-        "option_type": pl.String,
+        "option_type": pl.String(),
         "first_timestamp": TIMESTAMP,
         "last_timestamp": TIMESTAMP,
         "expiry_close": TIMESTAMP,
