@@ -42,7 +42,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from pipeline_defs.exports.nautilus import instruments, naming
 from pipeline_defs.exports.nautilus.build import build_catalog
 from pipeline_defs.exports.nautilus.checks import decimals_needed
-from pipeline_defs.exports.nautilus.encode import engine_schema
+from pipeline_defs.exports.nautilus.target_1 import engine_schema
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, MarketSlice
 

@@ -15,6 +15,7 @@ defs: dg.Definitions = dg.Definitions(
         *map(assets.build_source_assets, sources),
         assets.build_bar_assets(sources),
         *map(assets.build_catalog_assets, formats),
+        assets.build_certificate_asset(formats),
     ],
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),

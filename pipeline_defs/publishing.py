@@ -5,14 +5,19 @@ The command line and the Dagster assets both call `export_underlying`; the rooms
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING
 
 from pipeline_defs.exports.run import PublishedExport, export_slice
+from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.warehouse.catalogs import record_catalog
+from pipeline_defs.warehouse.certificates import Certificate, certify
 from pipeline_defs.warehouse.slices import open_market_slice
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline_defs.warehouse.connection import Warehouse
@@ -27,8 +32,13 @@ def export_underlying(
     *,
     output: Path,
     known_at: dt.datetime | None = None,
+    source: str | None = None,
+    bar_seconds: int = MINUTE,
+    resolutions: Sequence[int] = (),
+    with_ticks: bool = False,
+    bars_from_ticks: bool = False,
 ) -> PublishedExport:
-    """Export an underlying's minute bars, verified by the engine, and record the catalog.
+    """Export an underlying's bars, verified by the engine, and record the catalog.
 
     Parameters
     ----------
@@ -44,6 +54,8 @@ def export_underlying(
         Directory to publish; replaced atomically if it is one of our exports.
     known_at : datetime.datetime, optional
         Export what was known at this instant: an earlier export can be made again, byte for byte.
+    source, bar_seconds, resolutions, with_ticks, bars_from_ticks
+        As for `pipeline_defs.warehouse.slices.open_market_slice`.
 
     Returns
     -------
@@ -55,7 +67,18 @@ def export_underlying(
         If there is nothing to export or the engine did not confirm the export; nothing is published then.
 
     """
-    with open_market_slice(warehouse, underlying, start_date, end_date, known_at=known_at) as market:
+    with open_market_slice(
+        warehouse,
+        underlying,
+        start_date,
+        end_date,
+        known_at=known_at,
+        source=source,
+        bar_seconds=bar_seconds,
+        resolutions=resolutions,
+        with_ticks=with_ticks,
+        bars_from_ticks=bars_from_ticks,
+    ) as market:
         published = export_slice(format_name, market, output)
     record_catalog(
         warehouse,
@@ -65,5 +88,41 @@ def export_underlying(
         catalog_hash=published.catalog_hash,
         size_bytes=published.size_bytes,
         verification=published.verification,
+        instruments=published.instruments,
     )
     return published
+
+
+def certify_partition(
+    warehouse: Warehouse, underlying: str, start_date: dt.date, end_date: dt.date, *, output: Path | None = None
+) -> Certificate:
+    """Compare the published catalogs of a partition with one another, record the outcome and publish it.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Running and migrated.
+    underlying : str
+        E.g. ``NIFTY``.
+    start_date, end_date : datetime.date
+        Trade dates, exactly as they were exported.
+    output : Path, optional
+        File to write as JSON, replaced in one step.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ExportError
+        If no catalog of the partition was published.
+
+    """
+    certificate = certify(warehouse, underlying, start_date, end_date)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        written = output.with_name(f".{output.name}.{os.getpid()}")
+        written.write_text(f"{json.dumps(certificate.to_json(), indent=1)}\n", encoding="utf-8")
+        written.replace(output)
+    return certificate

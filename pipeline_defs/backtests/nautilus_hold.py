@@ -188,7 +188,9 @@ def _bars(catalog: ParquetDataCatalog, instrument: str) -> list[Bar]:
             where=instrument,
             next_step="export a range of dates on which it traded",
         )
-    return bars
+    # A catalog may hold several lengths of bars; the shortest knows most.
+    finest = min({bar.bar_type for bar in bars}, key=lambda bar_type: bar_type.spec.timedelta)
+    return [bar for bar in bars if bar.bar_type == finest]
 
 
 def _refuse_stale_underlying(option: OptionContract, underlying_bars: list[Bar]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_defs.cli.options import DATE, INSTANT
+from pipeline_defs.cli.options import BAR_LENGTHS, DATE, INSTANT
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--format", "format_name", required=True, help="nautilus or backtrader.")
+@click.option("--format", "format_name", required=True, help="E.g. nautilus; see docs/exports/overview.md.")
 @click.option("--underlying", required=True, help="E.g. NIFTY.")
 @click.option("--start-date", type=DATE, required=True, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, required=True, help="Last trade date, inclusive.")
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 @click.option(
     "--as-of", "known_at", type=INSTANT, help="Export what was known at this instant, e.g. 2025-08-14T18:00+05:30."
 )
+@click.option(
+    "--bars",
+    "lengths",
+    type=BAR_LENGTHS,
+    default="1m",
+    show_default=True,
+    help="Lengths of bars, the shortest first: that one is read, the others are made of it. E.g. 1m,5m,1h,1d.",
+)
+@click.option("--from-ticks", is_flag=True, help="Make the bars out of ticks, whatever bars are stored.")
+@click.option("--ticks", is_flag=True, help="Export ticks, too, in formats that have a place for them.")
+@click.option("--source", help="Whose observations; default: the first of the declared precedence that has any.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
     format_name: str,
@@ -32,7 +43,11 @@ def export(
     end_date: dt.date,
     output: Path,
     known_at: dt.datetime | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    lengths: tuple[int, ...],
+    from_ticks: bool,  # noqa: FBT001 -- click passes flags by name
+    ticks: bool,  # noqa: FBT001
+    source: str | None,
+    as_json: bool,  # noqa: FBT001
 ) -> None:
     """Build a catalog, let the engine verify it, publish it.
 
@@ -49,6 +64,11 @@ def export(
         end_date,
         output=output.expanduser().absolute(),
         known_at=known_at,
+        source=source,
+        bar_seconds=lengths[0],
+        resolutions=lengths[1:],
+        with_ticks=ticks,
+        bars_from_ticks=from_ticks,
     )
     if as_json:
         click.echo(json.dumps(published.to_json()))

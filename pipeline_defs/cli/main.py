@@ -8,6 +8,7 @@ import sys
 import click
 
 import pipeline_defs
+from pipeline_defs.cli.certify import certify
 from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
@@ -29,7 +30,7 @@ def commands() -> None:
     """
 
 
-for command in (tickers, import_data, quarantine, terms, export, corrections, diff, database, doctor, ui):
+for command in (tickers, import_data, quarantine, terms, export, certify, corrections, diff, database, doctor, ui):
     commands.add_command(command)
 
 

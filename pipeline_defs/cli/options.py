@@ -47,3 +47,28 @@ class _Instant(click.ParamType[dt.datetime]):
 
 INSTANT = _Instant()
 """Use as ``type=INSTANT``."""
+
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class _BarLengths(click.ParamType[tuple[int, ...]]):
+    """Lengths of bars as traders write them, e.g. 1m,1h,1d."""
+
+    name = "lengths"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Turn the text into seconds, the shortest first, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        lengths = []
+        for text in str(value).split(","):
+            number, unit = text.strip()[:-1], text.strip()[-1:]
+            if not (number.isascii() and number.isdecimal() and int(number) and unit in _UNIT_SECONDS):
+                self.fail(f"{text!r} is not a length of bars; expected e.g. 1m, 5m, 1h or 1d", param, ctx)
+            lengths.append(int(number) * _UNIT_SECONDS[unit])
+        return tuple(sorted(set(lengths)))
+
+
+BAR_LENGTHS = _BarLengths()
+"""Use as ``type=BAR_LENGTHS``."""

@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Final, cast
 from pipeline_defs.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pipeline_defs.schema.exports import Exporter
+    from pipeline_defs.schema.exporters import Exporter
 
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
+    "csv": "pipeline_defs.exports.generic.exporter:CsvExporter",
     "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
+    "parquet": "pipeline_defs.exports.generic.exporter:ParquetExporter",
 }
 """Format name to ``module:class``."""
+
+FURTHER_EXPORTERS: Final = {
+    "nautilus-2": "pipeline_defs.exports.nautilus.exporter:Nautilus2Exporter",
+}
+"""Formats that need an environment of their own to be verified: for whoever names them, without an asset."""
 
 
 def get_exporter(name: str) -> Exporter:
@@ -39,7 +46,8 @@ def get_exporter(name: str) -> Exporter:
         If no format has that name.
 
     """
-    if name not in EXPORTERS:
-        raise ConfigurationError(f"export format was {name!r}, expected one of {', '.join(sorted(EXPORTERS))}")
-    module, _, class_name = EXPORTERS[name].partition(":")
+    known = EXPORTERS | FURTHER_EXPORTERS
+    if name not in known:
+        raise ConfigurationError(f"export format was {name!r}, expected one of {', '.join(sorted(known))}")
+    module, _, class_name = known[name].partition(":")
     return cast("Exporter", getattr(import_module(module), class_name)())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    import polars as pl
+
     from pipeline_defs.schema.exports import MarketSlice, Verification
 
 _FAILURES_SHOWN: Final = 10
@@ -48,6 +50,8 @@ class PublishedExport:
         Knowledge time of the data: as of it the same export can be made again.
     size_bytes : int
         Of all its files but the manifest.
+    instruments : polars.DataFrame
+        As in `BuiltExport`: what the instruments are called in the format.
 
     """
 
@@ -60,6 +64,7 @@ class PublishedExport:
     verification: Verification
     known_at: dt.datetime
     size_bytes: int
+    instruments: pl.DataFrame
 
     @property
     def verified(self) -> bool:
@@ -143,6 +148,7 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
         verification=verification,
         known_at=market.known_at,
         size_bytes=sum(entry["size_bytes"] for entry in described["objects"]),
+        instruments=built.instruments,
     )
 
 

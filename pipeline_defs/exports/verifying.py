@@ -92,21 +92,47 @@ def verify_in_process(module: str, built: BuiltExport, write_truth: Callable[[Pa
     with tempfile.TemporaryDirectory(prefix="export-truth-") as folder:
         truth = Path(folder)
         failures = write_truth(truth)
-        finished = subprocess.run(  # noqa: S603 -- our own module, no shell
-            [sys.executable, "-m", module, str(built.root.resolve()), str(truth)],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        report = truth / REPORT_FILE
-        if not report.exists():
-            failures.append(_crash(finished))
-            return Verification(passed=False, engine=built.engine, checks={}, failures=tuple(failures))
-        found = json.loads(report.read_text(encoding="utf-8"))
-        readback = truth / READBACK_FILE
-        rows = pl.read_parquet(readback, memory_map=False) if readback.exists() else None
-    failures.extend(found["failures"])
+        return _reported(module, built.root, truth, built.engine, failures)
+
+
+def validate_in_process(module: str, root: Path, engine: str) -> Verification:
+    """Run a format's validating module over a published export, of which nothing else is at hand.
+
+    Parameters
+    ----------
+    module : str
+        Run as ``python -m <module> EXPORT FOLDER``; writes `REPORT_FILE` into the folder.
+    root : Path
+        The export.
+    engine : str
+        Engine that the export was made for; what a process that ends without a report cannot say.
+
+    Returns
+    -------
+    Verification
+        As of `verify_in_process`.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="export-report-") as folder:
+        return _reported(module, root, Path(folder), engine, [])
+
+
+def _reported(module: str, root: Path, folder: Path, engine: str, failures: list[str]) -> Verification:
+    """Run a module and read its report from the folder, adding to failures that are known already."""
+    finished = subprocess.run(  # noqa: S603 -- our own module, no shell
+        [sys.executable, "-m", module, str(root.resolve()), str(folder)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = folder / REPORT_FILE
+    if not report.exists():
+        return Verification(passed=False, engine=engine, checks={}, failures=(*failures, _crash(finished)))
+    found = json.loads(report.read_text(encoding="utf-8"))
+    readback = folder / READBACK_FILE
+    rows = pl.read_parquet(readback, memory_map=False) if readback.exists() else None
+    failures = [*failures, *found["failures"]]
     return Verification(not failures, found["engine"], found["checks"], tuple(failures), rows)
 
 

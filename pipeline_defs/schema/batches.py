@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import polars as pl
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.schema.columns import PRICE, TIMESTAMP
-from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS
+from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
+from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS, SIZES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,11 +35,13 @@ CONTRACT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "tick_size": PRICE,
     "venue": pl.String(),
     "currency": pl.String(),
+    "base_currency": pl.String(),
 }
 """One row per distinct instrument of a batch; `contract_key` numbers them 0..n-1 in the batch.
 
-`symbol` is the source's own ticker text. `kind` is OPT, FUT, CONT (rolling), SPOT (index) or EQ.
-For CONT, `expiry` is the contract the alias meant on the trade date and `rank` is 1, 2 or 3.
+`symbol` is the source's own ticker text. `kind` is OPT, FUT, CONT (rolling), SPOT (index), EQ or PAIR.
+For CONT, `expiry` is the contract the alias meant on the trade date and `rank` is 1, 2 or 3. For PAIR, `base_currency`
+is bought and sold for `currency`, and `underlying` is both in one word (``BTCUSDT``).
 """
 
 OBSERVATION_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -51,6 +53,12 @@ OBSERVATION_SCHEMA: Final[dict[str, pl.DataType]] = {
     "line": pl.UInt32(),
 }
 """One row per good observation; `line` is the 1-based physical line in the file."""
+
+FRACTIONAL_OBSERVATION_SCHEMA: Final[dict[str, pl.DataType]] = {
+    **OBSERVATION_SCHEMA,
+    **dict.fromkeys(SIZES, SIZE),
+}
+"""The same for batches of pairs, which trade fractions of a unit."""
 
 REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "file_index": pl.UInt32(),
@@ -203,7 +211,7 @@ class ImportBatch:
     contracts : polars.DataFrame
         `CONTRACT_SCHEMA`.
     observations : polars.DataFrame
-        `OBSERVATION_SCHEMA`; unique by (contract_key, timestamp, sequence).
+        `OBSERVATION_SCHEMA`, of pairs `FRACTIONAL_OBSERVATION_SCHEMA`; unique by (contract_key, timestamp, sequence).
     rejects : polars.DataFrame
         `REJECT_SCHEMA`.
     files : polars.DataFrame
@@ -216,6 +224,9 @@ class ImportBatch:
         Set when the request was restricted: the batch says nothing about other underlyings.
     delivery : Delivery or None
         What the batch was read from, if the source can recognise it next time.
+    timezone : str, default "Asia/Kolkata"
+        Zone whose day the trade date is; ``UTC`` for markets that never close. A bar that closes at midnight belongs to
+        the day it ends.
 
     """
 
@@ -230,6 +241,7 @@ class ImportBatch:
     empty_reason: str | None = None
     underlying: str | None = None
     delivery: Delivery | None = None
+    timezone: str = MARKET_ZONE
 
     @property
     def rows_read(self) -> int:

@@ -15,7 +15,13 @@ PRICE_SCALE = 8
 """Prices hold at most 12 integer digits and 8 decimals (crypto needs 8); more is an error."""
 
 PRICE = pl.Decimal(PRICE_PRECISION, PRICE_SCALE)
+SIZE = pl.Decimal(28, PRICE_SCALE)
+"""Volumes and sizes of markets that trade fractions of a unit (crypto); all others count whole units in Int64."""
+
 TIMESTAMP = pl.Datetime("us", "UTC")
+
+MARKET_ZONE = "Asia/Kolkata"
+"""Zone of the trade dates of the Indian exchanges."""
 
 
 @dataclass(frozen=True, slots=True)

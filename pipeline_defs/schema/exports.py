@@ -5,21 +5,17 @@ Exporters know these types and nothing of SQL; the warehouse knows nothing of en
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE, TIMESTAMP
+from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
-
-MARKET_ZONE: Final = "Asia/Kolkata"
-"""Zone of the trade dates of the Indian exchanges."""
 
 INSTRUMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
@@ -65,9 +61,6 @@ TERM_PERIOD_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 Null is open. The periods of an instrument reach from its first to its last bar in the slice, without gaps.
 """
-
-SIZE: Final = PRICE
-"""Volumes and sizes of markets that trade fractions of a unit (crypto); others count whole units in Int64."""
 
 BAR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
@@ -301,50 +294,3 @@ class Verification:
     checks: dict[str, Any]
     failures: tuple[str, ...]
     readback: pl.DataFrame | None = field(default=None, compare=False)
-
-
-class Exporter(ABC):
-    """The export port: every engine format implements this and nothing else."""
-
-    name: str
-    """Format name as in ``pipeline export --format``."""
-
-    @abstractmethod
-    def build(self, market: MarketSlice, root: Path) -> BuiltExport:
-        """Write the export into an empty staging directory.
-
-        Parameters
-        ----------
-        market : MarketSlice
-            What to export.
-        root : Path
-            Existing, empty directory.
-
-        Returns
-        -------
-        BuiltExport
-
-        Raises
-        ------
-        ExportError
-            If the slice cannot be expressed in the format; the message says which instrument and why.
-
-        """
-
-    @abstractmethod
-    def verify(self, built: BuiltExport, market: MarketSlice) -> Verification:
-        """Read the export back with the engine itself, in a subprocess.
-
-        Parameters
-        ----------
-        built : BuiltExport
-            What `build` returned.
-        market : MarketSlice
-            The truth to compare with, value by value for a sample and by sums for all.
-
-        Returns
-        -------
-        Verification
-            A crash of the engine is a failed verification, not an exception.
-
-        """

@@ -6,11 +6,12 @@ bookkeeping tables (instruments, sessions, loads) are plain SQL and are not desc
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE, TIMESTAMP, Column, Table
+from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP, Column, Table
 
 OBSERVATION_KEY: Final = ("timestamp", "instrument_id", "bar_seconds", "sequence", "source")
 """Time first: rows arrive a day at a time and sorted so, which loads fastest."""
@@ -52,15 +53,25 @@ OBSERVATION_COLUMNS: Final = (
 )
 
 
-def _observation_table(name: str, meaning: str) -> Table:
-    return Table(name=name, meaning=meaning, columns=OBSERVATION_COLUMNS, key=OBSERVATION_KEY)
+SIZES: Final = ("volume", "open_interest", "bid_size", "ask_size")
+"""Columns that count units."""
+
+_FRACTIONAL_COLUMNS: Final = tuple(
+    replace(column, dtype=SIZE, sql="numeric") if column.name in SIZES else column for column in OBSERVATION_COLUMNS
+)
+
+
+def _observation_table(name: str, meaning: str, columns: tuple[Column, ...] = OBSERVATION_COLUMNS) -> Table:
+    return Table(name=name, meaning=meaning, columns=columns, key=OBSERVATION_KEY)
 
 
 OPTIONS_TICKS: Final = _observation_table("options_ticks", "An observation of one option contract.")
 FUTURES_TICKS: Final = _observation_table(
     "futures_ticks", "An observation of one future or of a continuous (rolling) future."
 )
-SPOT_PRICES: Final = _observation_table("spot_prices", "An observation of an index or of a share within the day.")
+SPOT_PRICES: Final = _observation_table(
+    "spot_prices", "An observation of an index, of a share within the day, or of a pair.", _FRACTIONAL_COLUMNS
+)
 EQUITY_DAILY: Final = _observation_table("equity_daily", "One session of one share or security, by series.")
 
 OBSERVATION_TABLES: Final = {table.name: table for table in (OPTIONS_TICKS, FUTURES_TICKS, SPOT_PRICES, EQUITY_DAILY)}
@@ -71,6 +82,7 @@ KIND_TABLES: Final = {
     "CONT": "futures_ticks",
     "SPOT": "spot_prices",
     "EQ": "spot_prices",
+    "PAIR": "spot_prices",
 }
 """Instrument kind to table; daily bars of kind EQ go to `equity_daily` instead."""
 
@@ -85,7 +97,7 @@ def table_for(kind: str, bar_seconds: int) -> str:
     Parameters
     ----------
     kind : str
-        ``OPT``, ``FUT``, ``CONT``, ``SPOT`` or ``EQ``.
+        ``OPT``, ``FUT``, ``CONT``, ``SPOT``, ``EQ`` or ``PAIR``.
     bar_seconds : int
         Bar length in seconds, 0 for ticks.
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from pipeline_defs.warehouse.transport import copy_in
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,6 +25,7 @@ def record_catalog(
     catalog_hash: str,
     size_bytes: int,
     verification: Verification,
+    instruments: pl.DataFrame | None = None,
 ) -> int:
     """Record a published export.
 
@@ -40,6 +45,8 @@ def record_catalog(
         Of its files.
     verification : Verification
         What the engine read back.
+    instruments : polars.DataFrame, optional
+        `instrument_id` and `engine_id`: what instruments are called in the format.
 
     Returns
     -------
@@ -75,11 +82,16 @@ def record_catalog(
                 [market.known_at, known[0]],
             )
             return int(known[0])
-        row = connection.execute(
+        (row,) = connection.execute(
             "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
             " load_ids, verification, known_at, size_bytes)"
             " VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s, %(path)s, %(catalog_hash)s, %(engine)s,"
             " %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s, %(size_bytes)s) RETURNING catalog_id",
             values,
-        ).fetchone()
-    return 0 if row is None else int(row[0])
+        ).fetchall()
+        catalog_id = int(row[0])
+        if verification.readback is not None and instruments is not None:
+            names = instruments.select("instrument_id", "engine_id").unique("instrument_id")
+            readback = verification.readback.join(names, on="instrument_id", how="left")
+            copy_in(connection, "catalog_readbacks", readback.select(pl.lit(catalog_id).alias("catalog_id"), pl.all()))
+    return catalog_id

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _INCOMING: Final = """
 CREATE TEMP TABLE incoming_contracts (
     contract_key integer, kind text, symbol text, underlying text, expiry date, strike numeric, option_type text,
-    rank smallint, series text, isin text, lot_size bigint, tick_size numeric, venue text, currency text
+    rank smallint, series text, isin text, lot_size bigint, tick_size numeric, venue text, currency text,
+    base_currency text
 ) ON COMMIT DROP
 """
 
@@ -49,8 +50,8 @@ WITH unseen AS MATERIALIZED (
           WHERE NOT EXISTS (SELECT FROM instrument_terms AS t WHERE {_MATCH})
           ORDER BY {identity("i")[1:-1]}, i.contract_key) AS i
 ), inserted AS (
-    INSERT INTO instruments (instrument_id, kind, venue, book) OVERRIDING SYSTEM VALUE
-    SELECT instrument_id, kind, venue, underlying FROM unseen
+    INSERT INTO instruments (instrument_id, kind, venue, book, base_currency) OVERRIDING SYSTEM VALUE
+    SELECT instrument_id, kind, venue, underlying, base_currency FROM unseen
 )
 INSERT INTO instrument_terms (instrument_id, valid_from, valid_to, kind, venue, symbol, underlying, expiry, strike,
                               option_type, rank, series, isin, lot_size, tick_size, currency)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
-from pipeline_defs.schema.tables import OBSERVATION_COLUMNS
+from pipeline_defs.schema.tables import OBSERVATION_TABLES
 from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
 from pipeline_defs.warehouse.faults import PersistentConnection
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 MAX_DAMAGED_FRACTION: Final = 0.5
+_MOST_DIGITS: Final = 38
+
 MIN_ROWS_TO_JUDGE: Final = 100
 """A partition of at least this many lines of which more than half were refused stores nothing."""
 
@@ -184,7 +186,7 @@ def refresh_pending_bars(connection: psycopg.Connection, load_id: int | None = N
 
 
 def _partition(source: str, batch: ImportBatch) -> Partition:
-    partition = Partition(batch.table, source, batch.bar_seconds, batch.trade_date)
+    partition = Partition(batch.table, source, batch.bar_seconds, batch.trade_date, batch.timezone)
     outside = batch.observations.filter(~pl.col("timestamp").is_between(partition.start, partition.end, closed="left"))
     if outside.height:
         raise WarehouseError(
@@ -267,6 +269,12 @@ def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None
         )
 
 
+def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Give a column the table's type; what counts whole units keeps no decimals, not even zeros."""
+    is_whole = isinstance(dtype, pl.Decimal) and column.dtype.is_integer()
+    return column.cast(pl.Decimal(_MOST_DIGITS, 0) if is_whole else dtype)
+
+
 def _rows(partition: Partition, batch: ImportBatch, ids: pl.Series, load_id: int) -> pl.DataFrame:
     """Give the batch's observations as rows of the table, in the order of its key."""
     given = [column.name for column in batch.observations if column.null_count() < column.len()]
@@ -276,5 +284,6 @@ def _rows(partition: Partition, batch: ImportBatch, ids: pl.Series, load_id: int
         pl.lit(partition.source).alias("source"),
         pl.lit(load_id, pl.Int64()).alias("load_id"),
     )
-    rows = rows.select(column.name for column in OBSERVATION_COLUMNS if column.name in rows.columns)
+    types = OBSERVATION_TABLES[partition.table].polars_schema()
+    rows = rows.select(_typed(rows[name], dtype) for name, dtype in types.items() if name in rows.columns)
     return rows.sort("timestamp", "instrument_id", "sequence")

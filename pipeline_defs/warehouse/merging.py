@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from pipeline_defs.errors import WarehouseError
 from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS, OBSERVATION_COLUMNS, OBSERVATION_KEY
 from pipeline_defs.warehouse.fingerprints import (
     Fingerprint,
@@ -54,11 +55,19 @@ _COUNT: Final = f"SELECT count(*) FROM {{table}} AS t WHERE {IN_PARTITION}"
 _SAME_KEY: Final = " AND ".join(f"t.{name} = i.{name}" for name in OBSERVATION_KEY)
 
 # One pass over both sides leaves only what differs, with the earlier values; the rest touches just those rows.
+_COMPARE: Final = f"LEFT JOIN {{table}} AS t ON {_SAME_KEY} AND {IN_PARTITION}"
+
+# A table that was filled moments ago has no statistics, and a planner that expects one row in it would walk through the
+# whole partition for every row that came in. A subquery with OFFSET is planned by itself: the key is all it can use.
+_LOOK_UP: Final = f"""LEFT JOIN LATERAL (
+    SELECT t.*, t.ctid AS place, t.tableoid AS part FROM {{table}} AS t WHERE {_SAME_KEY} AND {IN_PARTITION} OFFSET 0
+) AS t ON true"""
+
 _FIND_DIFFERENCES: Final = f"""
 CREATE TEMP TABLE difference ON COMMIT DROP AS
 SELECT i.*, t.source IS NOT NULL AS is_correction, {", ".join(f"t.{name} AS old_{name}" for name in _MEASURES)},
-       t.load_id AS old_load_id
-FROM incoming AS i LEFT JOIN {{table}} AS t ON {_SAME_KEY} AND {IN_PARTITION}
+       t.load_id AS old_load_id, {{places}}
+FROM incoming AS i {{join}}
 WHERE t.source IS NULL
    OR ({", ".join(f"t.{name}" for name in _MEASURES)}) IS DISTINCT FROM ({", ".join(f"i.{name}" for name in _MEASURES)})
 """
@@ -72,8 +81,14 @@ FROM difference WHERE is_correction
 _CORRECT: Final = f"""
 UPDATE {{table}} AS t
 SET ({", ".join(_MEASURES)}, load_id) = ({", ".join(f"i.{name}" for name in _MEASURES)}, i.load_id)
-FROM difference AS i WHERE i.is_correction AND {_SAME_KEY} AND {IN_PARTITION}
+FROM difference AS i WHERE i.is_correction AND {{rows}} AND {IN_PARTITION}
 """
+
+_PLACES: Final = "t.place, t.part"
+_SAME_PLACE: Final = "t.ctid = i.place AND t.tableoid = i.part"
+"""The rows that a look-up found, where it found them: the partition's lock keeps others from moving them."""
+
+_INDEX_SCANS: Final = "SELECT set_config('enable_indexscan', %s, true), set_config('enable_bitmapscan', %s, true)"
 
 _ADD: Final = f"""
 INSERT INTO {{table}} ({", ".join(_COLUMNS)})
@@ -188,12 +203,12 @@ def _merge_differing(
     differing = rows.filter(mask)
     if differing.is_empty() and not missing:
         return MergeCounts(0, rows.height, 0, 0)
-    connection.execute("SELECT prepare_merge(%s)", [differing.height * MANY < rows.height])
-    corrected = _stage(connection, partition, differing)
+    few = _prepare(connection, few=differing.height * MANY < rows.height)
+    corrected = _stage(connection, partition, differing, few=few)
     if corrected != missing:
         connection.execute("DROP TABLE incoming, difference")
         return None
-    stored = _apply_differences(connection, partition, corrected)
+    stored = _apply_differences(connection, partition, corrected, few=few)
     return MergeCounts(stored, rows.height - stored - corrected, corrected, 0)
 
 
@@ -204,9 +219,9 @@ def _merge_all(
     before: int,
     load: dict[str, Any],
 ) -> MergeCounts:
-    connection.execute("SELECT prepare_merge(false)")
-    corrected = _stage(connection, partition, rows)
-    stored = _apply_differences(connection, partition, corrected)
+    few = _prepare(connection, few=False)
+    corrected = _stage(connection, partition, rows, few=few)
+    stored = _apply_differences(connection, partition, corrected, few=few)
     retired = 0
     if before > rows.height - stored:
         parameters = partition.parameters(**load)
@@ -215,21 +230,51 @@ def _merge_all(
     return MergeCounts(stored, rows.height - stored - corrected, corrected, retired)
 
 
-def _stage(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame) -> int:
+def _prepare(connection: psycopg.Connection, *, few: bool) -> bool:
+    """Set the transaction up; give whether rows are looked up one by one, which a server of compressed ones avoids."""
+    connection.execute("SELECT prepare_merge(%s)", [few])
+    (row,) = connection.execute("SELECT current_setting('enable_hashjoin')").fetchall()
+    return bool(row[0] == "off")
+
+
+def _stage(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, few: bool) -> int:
     """Send rows and set those apart that differ from the stored ones; give the number of corrections."""
     connection.execute(partition.statement("CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP"))
     copy_in(connection, "incoming", rows, typed=True)
     connection.execute("ANALYZE incoming")
-    connection.execute(partition.statement(_FIND_DIFFERENCES), partition.parameters())
+    join, places = (_LOOK_UP, _PLACES) if few else (_COMPARE, "NULL::tid AS place, NULL::oid AS part")
+    find = _FIND_DIFFERENCES.replace("{join}", join).replace("{places}", places)
+    connection.execute(partition.statement(find), partition.parameters())
     return _ask(connection, partition, "SELECT count(*) FROM difference WHERE is_correction")
 
 
-def _apply_differences(connection: psycopg.Connection, partition: Partition, corrected: int) -> int:
+def _apply_differences(connection: psycopg.Connection, partition: Partition, corrected: int, *, few: bool) -> int:
     """Correct and add what was set apart; give the number of rows added."""
     if corrected:
         connection.execute(partition.statement(_KEEP_CORRECTED))
-        connection.execute(partition.statement(_CORRECT), partition.parameters())
+        changed = _correct(connection, partition, few=few)
+        if changed != corrected:
+            raise WarehouseError(
+                f"{corrected} rows were to be corrected, but {changed} were there a moment later",
+                where=f"{partition.table} {partition.trade_date}, source {partition.source}",
+                next_step="somebody else writes to the table: stop that, and import again",
+            )
     return connection.execute(partition.statement(_ADD)).rowcount
+
+
+def _correct(connection: psycopg.Connection, partition: Partition, *, few: bool) -> int:
+    """Overwrite the corrected rows; give their number."""
+    if not few:
+        return connection.execute(
+            partition.statement(_CORRECT.replace("{rows}", _SAME_KEY)), partition.parameters()
+        ).rowcount
+    # Without statistics the planner would rather walk through the partition for each row than go to its place.
+    connection.execute(_INDEX_SCANS, ["off", "off"])
+    changed = connection.execute(
+        partition.statement(_CORRECT.replace("{rows}", _SAME_PLACE)), partition.parameters()
+    ).rowcount
+    connection.execute(_INDEX_SCANS, ["on", "on"])
+    return changed
 
 
 def _ask(connection: psycopg.Connection, partition: Partition, question: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline_defs.schema.columns import MARKET_ZONE
+from pipeline_defs.schema.tables import TICK
 from pipeline_defs.warehouse.days import day_bounds
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class Partition:
         Resolution.
     trade_date : datetime.date
         Day of the exchange.
+    zone : str, default "Asia/Kolkata"
+        Where that day is.
 
     """
 
@@ -37,16 +41,20 @@ class Partition:
     source: str
     bar_seconds: int
     trade_date: dt.date
+    zone: str = MARKET_ZONE
 
     @property
     def start(self) -> dt.datetime:
         """First instant of the trade date, inclusive, UTC."""
-        return day_bounds(self.trade_date)[0]
+        return self._bounds()[0]
 
     @property
     def end(self) -> dt.datetime:
         """Last instant of the trade date, exclusive, UTC."""
-        return day_bounds(self.trade_date)[1]
+        return self._bounds()[1]
+
+    def _bounds(self) -> tuple[dt.datetime, dt.datetime]:
+        return day_bounds(self.trade_date, zone=self.zone, of_closes=self.bar_seconds > TICK)
 
     @property
     def lock_name(self) -> str:

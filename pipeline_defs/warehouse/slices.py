@@ -7,29 +7,47 @@ was delivered for that day.
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.columns import TIMESTAMP
-from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA, MarketSlice
-from pipeline_defs.schema.tables import DAY, MINUTE
-from pipeline_defs.warehouse.days import EXCHANGE_ZONE, day_bounds
+from pipeline_defs.schema.exports import MarketSlice, TickSlice
+from pipeline_defs.schema.tables import DAY, MINUTE, TICK
+from pipeline_defs.warehouse.resampling import resample
+from pipeline_defs.warehouse.selections import (
+    Selection,
+    bounded_parts,
+    read_bars_of,
+    read_coverage,
+    read_instruments,
+    read_load_ids,
+    read_ticks_of,
+)
+from pipeline_defs.warehouse.settlements import read_settlements
 from pipeline_defs.warehouse.transport import copy_out
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import psycopg
 
     from pipeline_defs.warehouse.connection import Warehouse
 
-ROWS_AT_A_TIME: Final = 2_000_000
-"""Bars held in memory by a reader: about 300 MB of frames."""
+PRECEDENCE: Final = (
+    "nse_csv",
+    "zerodha",
+    "interactive_brokers",
+    "polygon",
+    "ccxt",
+    "yahoo",
+    "manual_csv",
+)
+"""Whose observations an export takes when none is named: the first of these that has any of the underlying."""
 
 _SESSION_SCHEMA: Final[dict[str, pl.DataType]] = {"session_date": pl.Date(), "open": TIMESTAMP, "close": TIMESTAMP}
 
@@ -39,100 +57,28 @@ WHERE market = 'NSE' AND segment = 'FO' AND session_date BETWEEN %(start_date)s 
 ORDER BY session_date
 """
 
-# What exists: instrument and trade date with its row count, for every observation table that can hold bars.
-_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "dataset": pl.String(),
-    "instrument_id": pl.Int32(),
-    "export_id": pl.Int32(),
-    "trade_date": pl.Date(),
-    "rows": pl.Int64(),
-    "first_timestamp": TIMESTAMP,
-    "last_timestamp": TIMESTAMP,
-}
-
-_COVERAGE_OF_TABLE: Final = """
-SELECT '{dataset}' AS dataset, o.instrument_id,
-       coalesce(c.contract_id, m.instrument_id, o.instrument_id) AS export_id, o.trade_date, o.rows,
-       o.first_timestamp, o.last_timestamp
-FROM (SELECT instrument_id, ("timestamp" AT TIME ZONE 'Asia/Kolkata')::date AS trade_date, count(*) AS rows,
-             min("timestamp") AS first_timestamp, max("timestamp") AS last_timestamp
-      FROM {observations} AS o
-      WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s
-        AND source = %(source)s AND open IS NOT NULL
-        AND instrument_id IN (SELECT instrument_id FROM {instrument_terms} AS t WHERE underlying = %(underlying)s)
-      GROUP BY 1, 2) AS o
-LEFT JOIN {continuous_contracts} AS c USING (instrument_id, trade_date)
-LEFT JOIN instrument_merges_as_of(coalesce(%(known_at)s::timestamptz, 'infinity')) AS m
-    ON m.duplicate_id = o.instrument_id
-"""
-
-_BARS_OF_TABLE: Final = """
-SELECT o.instrument_id, o."timestamp", o.open, o.high, o.low, o.close, coalesce(o.volume, 0) AS volume, o.open_interest
-FROM {observations} AS o
-WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds = %(bar_seconds)s
-  AND o.source = %(source)s AND o.open IS NOT NULL AND o.instrument_id = ANY (%(instrument_ids)s)
-"""
-
-_TERMS: Final = """
-SELECT t.instrument_id, t.kind, t.symbol, t.underlying, t.expiry, t.strike, t.option_type, t.rank, t.series, t.isin,
-       t.lot_size, t.tick_size, t.venue, t.currency, NULL::text AS base_currency,
-       (SELECT s.close FROM {sessions} AS s WHERE s.market = 'NSE' AND s.segment = 'FO' AND s.session_date <= t.expiry
-        ORDER BY s.session_date DESC LIMIT 1) AS expiry_close
-FROM unnest(%(instrument_ids)s::integer[], %(last_dates)s::date[]) AS i (instrument_id, last_date)
-JOIN {instrument_terms} AS t
-    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.last_date
-"""
-
-_TERM_PERIODS: Final = """
-SELECT t.instrument_id, nullif(t.valid_from, '-infinity') AS valid_from, nullif(t.valid_to, 'infinity') AS valid_to,
-       t.symbol, t.underlying, t.expiry, t.strike, t.lot_size, t.tick_size, t.multiplier
-FROM unnest(%(instrument_ids)s::integer[], %(first_dates)s::date[], %(last_dates)s::date[])
-    AS i (instrument_id, first_date, last_date)
-JOIN {instrument_terms} AS t
-    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.first_date
-"""
-
-_LOADS: Final = """
-SELECT DISTINCT load_id FROM {observations} AS o
-WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s AND source = %(source)s
-  AND instrument_id = ANY (%(instrument_ids)s)
+_IS_PAIR: Final = """
+SELECT coalesce(bool_and(kind = 'PAIR'), false) FROM instrument_terms WHERE underlying = %s
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Selection:
-    """What is read: bound into every statement."""
+class _Stored:
+    """Observations of one resolution as they are stored, within a snapshot."""
 
-    underlying: str
-    start_date: dt.date
-    end_date: dt.date
-    bar_seconds: int
-    source: str
-    tables: tuple[str, ...]
-    known_at: dt.datetime | None
+    connection: psycopg.Connection
+    selection: Selection
+    coverage: pl.DataFrame
 
-    def parameters(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any SQL type
-        start, end = day_bounds(self.start_date, self.end_date)
-        return {
-            "underlying": self.underlying,
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "start": start,
-            "end": end,
-            "bar_seconds": self.bar_seconds,
-            "source": self.source,
-            "known_at": self.known_at,
-            **more,
-        }
+    def bars(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        """Give them as bars, in bounded parts."""
+        for part in bounded_parts(self.coverage, instrument_ids):
+            yield read_bars_of(self.connection, self.selection, part)
 
-    def statement(self, template: str, dataset: str = "") -> str:
-        """Name the tables: those of today, or what was known of them at `known_at`."""
-        for table in ("sessions", "instrument_terms", "continuous_contracts"):
-            template = template.replace(f"{{{table}}}", self._relation(table))
-        return template.replace("{dataset}", dataset).replace("{observations}", self._relation(dataset))
-
-    def _relation(self, table: str) -> str:
-        return table if self.known_at is None else f"{table}_as_of(%(known_at)s)"
+    def ticks(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        """Give them as ticks, in bounded parts."""
+        for part in bounded_parts(self.coverage, instrument_ids):
+            yield read_ticks_of(self.connection, self.selection, part)
 
 
 @contextmanager
@@ -143,25 +89,34 @@ def open_market_slice(
     end_date: dt.date,
     *,
     bar_seconds: int = MINUTE,
-    source: str = "nse_csv",
+    source: str | None = None,
     known_at: dt.datetime | None = None,
+    resolutions: Sequence[int] = (),
+    with_ticks: bool = False,
+    bars_from_ticks: bool = False,
 ) -> Iterator[MarketSlice]:
-    """Describe what the warehouse holds of an underlying, with a reader for its bars.
+    """Describe what the warehouse holds of an underlying, with readers for its bars and ticks.
 
     Parameters
     ----------
     warehouse : Warehouse
         Running and migrated.
     underlying : str
-        E.g. ``NIFTY``.
+        E.g. ``NIFTY``, or ``BTCUSDT`` for a pair.
     start_date, end_date : datetime.date
-        Trade dates, inclusive.
+        Trade dates, inclusive; of a pair, days of UTC.
     bar_seconds : int, default 60
-        Resolution to export.
-    source : str, default "nse_csv"
-        Whose observations.
+        Resolution to export: that of the stored bars, or one to be made of ticks.
+    source : str, optional
+        Whose observations; default the first of `PRECEDENCE` that has any.
     known_at : datetime.datetime, optional
         Read what was known at this instant, corrections since left out; default what is known now.
+    resolutions : sequence of int, default ()
+        Further bar lengths in seconds, made of the bars; longer than `bar_seconds`, at most a day.
+    with_ticks : bool, default False
+        Give the ticks, too, where there are any.
+    bars_from_ticks : bool, default False
+        Make the bars of `bar_seconds` out of ticks, whatever bars are stored.
 
     Yields
     ------
@@ -171,7 +126,8 @@ def open_market_slice(
     Raises
     ------
     ExportError
-        If the warehouse holds no bar of the selection.
+        If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, or `known_at` has no
+        zone.
 
     """
     import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
@@ -181,42 +137,143 @@ def open_market_slice(
             f"the instant {known_at} has no time zone",
             next_step="write it with its offset, e.g. 2025-08-14T18:00+05:30",
         )
-    tables = ("options_ticks", "futures_ticks", "equity_daily" if bar_seconds >= DAY else "spot_prices")
-    selection = _Selection(underlying, start_date, end_date, bar_seconds, source, tables, known_at)
+    _check_resolutions(bar_seconds, resolutions)
     with warehouse.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         # Tables that were filled moments ago have no statistics yet: a nested loop over them would take minutes.
         connection.execute("SET LOCAL enable_nestloop = off")
-        sessions = copy_out(connection, selection.statement(_SESSIONS), _SESSION_SCHEMA, selection.parameters())
-        coverage = _coverage(connection, selection)
-        if coverage.is_empty():
-            as_known = "" if known_at is None else f" as known at {known_at.isoformat()}"
-            raise ExportError(
-                f"no {bar_seconds}-second bars of {underlying} from {start_date} to {end_date} in the warehouse"
-                f"{as_known}",
-                where=f"source {source}",
-                next_step="import the days first, or check the name with 'pipeline doctor'",
-            )
-        instruments, term_periods = _instruments(connection, selection, coverage)
-        load_ids = _load_ids(connection, selection, coverage)
-
-        def read_bars(instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
-            for part in _parts(coverage, instrument_ids):
-                yield _read_part(connection, selection, part)
-
-        yield MarketSlice(
-            underlying,
-            start_date,
-            end_date,
-            bar_seconds,
-            sessions,
-            instruments,
-            read_bars,
-            load_ids,
-            known_at or _knowledge_time(connection),
-            term_periods,
+        ((fractional,),) = connection.execute(_IS_PAIR, [underlying]).fetchall()
+        stored_seconds = TICK if bars_from_ticks else bar_seconds
+        wanted = Selection(underlying, start_date, end_date, stored_seconds, "", known_at, fractional)
+        stored = _find(connection, wanted, [source] if source is not None else PRECEDENCE)
+        if stored is None:
+            raise _nothing(wanted, source)
+        selection = stored.selection
+        sessions = _read_sessions(connection, selection)
+        instruments, term_periods = read_instruments(connection, selection, stored.coverage)
+        load_ids = read_load_ids(connection, selection, stored.coverage)
+        ticks = None
+        if with_ticks:
+            ticks, of_ticks = _ticks(connection, selection)
+            load_ids |= of_ticks
+        market = MarketSlice(
+            underlying=underlying,
+            start_date=start_date,
+            end_date=end_date,
+            bar_seconds=stored_seconds,
+            sessions=sessions,
+            instruments=instruments,
+            read_bars=stored.bars,
+            load_ids=tuple(sorted(load_ids)),
+            known_at=known_at or _knowledge_time(connection),
+            term_periods=term_periods,
+            timezone=selection.zone,
+            fractional=selection.fractional,
+            ticks=ticks,
+            settlements=None if selection.fractional else read_settlements(connection, selection),
         )
+        if bars_from_ticks:
+            (market,) = _derived(market, [bar_seconds])
+        yield replace(market, resolutions=_derived(market, resolutions))
+
+
+def _check_resolutions(bar_seconds: int, resolutions: Sequence[int]) -> None:
+    for seconds in resolutions:
+        if seconds <= bar_seconds or seconds > DAY or seconds % max(bar_seconds, 1):
+            raise ExportError(
+                f"bars of {seconds} seconds cannot be made of bars of {bar_seconds} seconds",
+                next_step=f"choose multiples of {bar_seconds} up to {DAY}, e.g. 300, 3600 or 86400",
+            )
+
+
+def _find(connection: psycopg.Connection, wanted: Selection, sources: Sequence[str]) -> _Stored | None:
+    """Give what the first source has that has anything."""
+    for source in sources:
+        selection = replace(wanted, source=source)
+        coverage = read_coverage(connection, selection)
+        if not coverage.is_empty():
+            return _Stored(connection, selection, coverage)
+    return None
+
+
+def _nothing(wanted: Selection, source: str | None) -> ExportError:
+    what = "ticks" if wanted.bar_seconds == TICK else f"{wanted.bar_seconds}-second bars"
+    as_known = "" if wanted.known_at is None else f" as known at {wanted.known_at.isoformat()}"
+    return ExportError(
+        f"no {what} of {wanted.underlying} from {wanted.start_date} to {wanted.end_date} in the warehouse{as_known}",
+        where=f"source {source or ', '.join(PRECEDENCE)}",
+        next_step="import the days first, or check the name with 'pipeline doctor'",
+    )
+
+
+def _read_sessions(connection: psycopg.Connection, selection: Selection) -> pl.DataFrame:
+    if not selection.fractional:
+        return copy_out(connection, selection.statement(_SESSIONS), _SESSION_SCHEMA, selection.parameters())
+    days = pl.date_range(selection.start_date, selection.end_date, eager=True).alias("session_date")
+    opens = days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.DataFrame({"session_date": days, "open": opens, "close": opens + dt.timedelta(days=1)})
+
+
+def _ticks(connection: psycopg.Connection, selection: Selection) -> tuple[TickSlice | None, set[int]]:
+    """Give the ticks of the same source, with their loads."""
+    found = _find(connection, replace(selection, bar_seconds=TICK), [selection.source])
+    if found is None:
+        return None, set()
+    instruments, _ = read_instruments(connection, found.selection, found.coverage)
+    return TickSlice(instruments, found.ticks), read_load_ids(connection, found.selection, found.coverage)
+
+
+def _derived(market: MarketSlice, resolutions: Sequence[int]) -> tuple[MarketSlice, ...]:
+    """Give the market at further resolutions; how many bars there will be is found by making them once."""
+    wanted = sorted(set(resolutions))
+
+    def reader(seconds: int) -> _Derived:
+        return _Derived(market, seconds)
+
+    counts: dict[int, list[pl.DataFrame]] = {seconds: [] for seconds in wanted}
+    if wanted:
+        for bars in market.read_bars():
+            for seconds in wanted:
+                counts[seconds].append(_count(reader(seconds).of(bars)))
+    return tuple(
+        replace(
+            market,
+            bar_seconds=seconds,
+            instruments=market.instruments.drop("row_count", "first_timestamp", "last_timestamp")
+            .join(pl.concat(counts[seconds]), on="instrument_id", how="inner", maintain_order="left")
+            .select(market.instruments.columns),
+            read_bars=reader(seconds),
+        )
+        for seconds in wanted
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """Reads bars that are made of a slice's own."""
+
+    market: MarketSlice
+    seconds: int
+
+    def __call__(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        """Give them in the parts of the slice's reader."""
+        for bars in self.market.read_bars(instrument_ids):
+            made = self.of(bars)
+            if made.height:
+                yield made
+
+    def of(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Make the bars of one part."""
+        return resample(bars, self.market.sessions, from_seconds=self.market.bar_seconds, to_seconds=self.seconds)
+
+
+def _count(bars: pl.DataFrame) -> pl.DataFrame:
+    return bars.group_by("instrument_id").agg(
+        row_count=pl.len().cast(pl.Int64),
+        first_timestamp=pl.col("timestamp").min(),
+        last_timestamp=pl.col("timestamp").max(),
+    )
 
 
 def _knowledge_time(connection: psycopg.Connection) -> dt.datetime:
@@ -224,81 +281,3 @@ def _knowledge_time(connection: psycopg.Connection) -> dt.datetime:
     (row,) = connection.execute("SELECT instant FROM knowledge_clock").fetchall()
     instant: dt.datetime = row[0]
     return instant
-
-
-def _coverage(connection: psycopg.Connection, selection: _Selection) -> pl.DataFrame:
-    query = " UNION ALL ".join(selection.statement(_COVERAGE_OF_TABLE, table) for table in selection.tables)
-    coverage = copy_out(connection, query, _COVERAGE_SCHEMA, selection.parameters())
-    # The contract itself is better evidence than the rolling alias that meant it.
-    return coverage.with_columns(is_alias=pl.col("instrument_id") != pl.col("export_id")).filter(
-        ~pl.col("is_alias") | pl.col("is_alias").all().over("export_id", "trade_date")
-    )
-
-
-def _instruments(
-    connection: psycopg.Connection, selection: _Selection, coverage: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Describe each instrument by the terms of its last bar, and give the terms valid at each of its bars."""
-    summary = coverage.group_by("export_id").agg(
-        pl.col("first_timestamp").min(),
-        pl.col("last_timestamp").max(),
-        row_count=pl.col("rows").sum(),
-        first_date=pl.col("trade_date").min(),
-        last_date=pl.col("trade_date").max(),
-    )
-    bounds = selection.parameters(
-        instrument_ids=summary["export_id"].to_list(),
-        first_dates=summary["first_date"].to_list(),
-        last_dates=summary["last_date"].to_list(),
-    )
-    described = [name for name in INSTRUMENT_SCHEMA if name not in {"first_timestamp", "last_timestamp", "row_count"}]
-    terms = copy_out(
-        connection,
-        selection.statement(_TERMS),
-        {name: INSTRUMENT_SCHEMA[name] for name in described},
-        bounds,
-    )
-    periods = copy_out(connection, selection.statement(_TERM_PERIODS), TERM_PERIOD_SCHEMA, bounds)
-    instruments = (
-        terms.join(summary, left_on="instrument_id", right_on="export_id", how="inner")
-        .select(list(INSTRUMENT_SCHEMA))
-        .sort("kind", "expiry", "strike", "option_type", "instrument_id")
-    )
-    return instruments, periods.sort("instrument_id", "valid_from")
-
-
-def _load_ids(connection: psycopg.Connection, selection: _Selection, coverage: pl.DataFrame) -> tuple[int, ...]:
-    query = " UNION ".join(selection.statement(_LOADS, table) for table in coverage["dataset"].unique().sort())
-    ids = coverage["instrument_id"].unique().to_list()
-    loads = copy_out(connection, query, {"load_id": pl.Int64()}, selection.parameters(instrument_ids=ids))
-    return tuple(loads["load_id"].unique().sort().to_list())
-
-
-def _parts(coverage: pl.DataFrame, instrument_ids: list[int] | None) -> list[pl.DataFrame]:
-    """Cut the coverage by exported instrument so that each part holds a bounded number of rows."""
-    wanted = coverage if instrument_ids is None else coverage.filter(pl.col("export_id").is_in(instrument_ids))
-    sizes = wanted.group_by("export_id").agg(pl.col("rows").sum()).sort("export_id")
-    numbered = sizes.with_columns(part=(pl.col("rows").cum_sum() - 1) // ROWS_AT_A_TIME)
-    return wanted.join(numbered.select("export_id", "part"), on="export_id").partition_by("part")
-
-
-def _read_part(connection: psycopg.Connection, selection: _Selection, part: pl.DataFrame) -> pl.DataFrame:
-    frames = [
-        copy_out(
-            connection,
-            selection.statement(_BARS_OF_TABLE, dataset),
-            BAR_SCHEMA,
-            selection.parameters(instrument_ids=rows["instrument_id"].unique().to_list()),
-        )
-        for (dataset,), rows in part.partition_by("dataset", as_dict=True).items()
-    ]
-    bars = pl.concat(frames)
-    if part["is_alias"].any():
-        days = part.select("instrument_id", "trade_date", "export_id")
-        bars = (
-            bars.with_columns(trade_date=pl.col("timestamp").dt.convert_time_zone(EXCHANGE_ZONE.key).dt.date())
-            .join(days, on=["instrument_id", "trade_date"], how="inner")
-            .with_columns(instrument_id="export_id")
-            .select(list(BAR_SCHEMA))
-        )
-    return bars.sort("instrument_id", "timestamp")

@@ -12,6 +12,7 @@ import polars as pl
 from pipeline_defs.schema.batches import (
     CONTRACT_SCHEMA,
     FILE_SCHEMA,
+    FRACTIONAL_OBSERVATION_SCHEMA,
     OBSERVATION_SCHEMA,
     REJECT_SCHEMA,
     Finding,
@@ -20,6 +21,7 @@ from pipeline_defs.schema.batches import (
     Source,
     SourceMetadata,
 )
+from pipeline_defs.schema.columns import MARKET_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +79,18 @@ def option(symbol: str, strike: int = 10_800, option_type: str = "CE", **changes
     }
 
 
+def pair(symbol: str = "BTC/USDT") -> dict[str, Any]:
+    base, quote = symbol.split("/")
+    return {
+        "kind": "PAIR",
+        "symbol": symbol,
+        "underlying": base + quote,
+        "venue": "BINANCE",
+        "currency": quote,
+        "base_currency": base,
+    }
+
+
 def make_batch(
     *deliveries: Delivery,
     table: str = "options_ticks",
@@ -86,6 +100,8 @@ def make_batch(
     empty_reason: str | None = None,
     underlying: str | None = None,
     sequences: list[int] | None = None,
+    measures: dict[str, Any] | None = None,
+    timezone: str = MARKET_ZONE,
 ) -> ImportBatch:
     described = {symbol: terms for delivery in deliveries for symbol, terms in delivery.contracts.items()}
     symbols = list(dict.fromkeys(symbol for delivery in deliveries for symbol, _, _ in delivery.rows))
@@ -95,9 +111,11 @@ def make_batch(
         | {"contract_key": key}
         for key, symbol in enumerate(symbols)
     ]
-    opened = dt.datetime.combine(trade_date, dt.time(3, 45), dt.UTC)
+    is_pair = timezone == "UTC"
+    schema = FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA
+    opened = dt.datetime.combine(trade_date, dt.time() if is_pair else dt.time(3, 45), dt.UTC)
     rows = [
-        dict.fromkeys(OBSERVATION_SCHEMA)
+        dict.fromkeys(schema)
         | {
             "contract_key": symbols.index(symbol),
             "timestamp": opened + dt.timedelta(minutes=minute),
@@ -105,13 +123,14 @@ def make_batch(
             **dict.fromkeys(("open", "high", "low", "close"), Decimal(price)),
             "volume": 75,
             "open_interest": 1500,
+            **(measures or {}),
             "file_index": index,
             "line": line,
         }
         for index, delivery in enumerate(deliveries)
         for line, (symbol, minute, price) in enumerate(delivery.rows, start=2)
     ]
-    observations = pl.DataFrame(rows, schema=OBSERVATION_SCHEMA)
+    observations = pl.DataFrame(rows, schema=schema)
     if sequences is not None:
         observations = observations.with_columns(pl.Series("sequence", sequences, pl.Int32()))
     rejects = [
@@ -142,4 +161,5 @@ def make_batch(
         findings=findings,
         empty_reason=empty_reason,
         underlying=underlying,
+        timezone=timezone,
     )

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA
-from pipeline_defs.warehouse import slices
+from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TICK_SCHEMA
+from pipeline_defs.warehouse import selections
 from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_defs.warehouse.slices import open_market_slice
-from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option
+from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option, pair
 
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
@@ -94,7 +94,7 @@ def test_the_contract_itself_is_preferred_to_its_rolling_alias(warehouse: Wareho
 def test_bars_come_in_bounded_parts_with_whole_instruments(
     warehouse: Warehouse, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slices, "ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr(selections, "ROWS_AT_A_TIME", 5)
     load(make_batch(Delivery([(f"C{key}", minute, "5.5") for key in range(6) for minute in range(1, 4)])))
 
     with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
@@ -189,3 +189,115 @@ def test_an_instant_without_a_zone_is_refused(warehouse: Warehouse) -> None:
         open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, known_at=dt.datetime(2025, 1, 1)),  # noqa: DTZ001
     ):
         pass
+
+
+def test_ticks_come_in_their_order_with_both_sides_of_the_quote(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5")])))
+    quoted = {"bid_price": Decimal("1.45"), "bid_size": 75, "ask_price": Decimal("1.55"), "ask_size": 150}
+    ticks = make_batch(Delivery([(A, 1, "1.6"), (A, 1, "1.5")]), bar_seconds=0, sequences=[0, 1], measures=quoted)
+    load(ticks)
+
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, with_ticks=True) as market:
+        assert market.ticks is not None
+        assert market.ticks.instruments["row_count"].to_list() == [2]
+        (part,) = market.ticks.read()
+    loads = market.load_ids
+
+    assert part.schema == pl.Schema(TICK_SCHEMA)
+    assert part["price"].to_list() == [Decimal("1.6"), Decimal("1.5")]
+    assert part.select("bid_price", "bid_size", "ask_price", "ask_size").unique().rows() == [tuple(quoted.values())]
+    assert len(loads) == 2
+
+
+def test_bars_are_made_of_ticks_where_that_is_wanted(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.6"), (A, 1, "1.5"), (A, 2, "1.7")]), bar_seconds=0, sequences=[0, 1, 0]))
+
+    _, rows = bars(warehouse, bars_from_ticks=True)
+
+    minute = dt.timedelta(minutes=1)
+    assert rows.select("timestamp", "open", "close", "volume").rows() == [
+        (SESSION_OPEN + 2 * minute, Decimal("1.6"), Decimal("1.5"), 150),
+        (SESSION_OPEN + 3 * minute, Decimal("1.7"), Decimal("1.7"), 75),
+    ]
+
+
+def test_a_slice_of_bars_alone_has_no_ticks(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5")])))
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE, with_ticks=True) as market:
+        assert market.ticks is None
+
+
+def test_a_pair_has_days_of_utc_that_take_in_the_bar_closing_at_midnight(warehouse: Warehouse, load: Load) -> None:
+    day = dt.date(2022, 12, 13)
+    contracts = {"BTC/USDT": pair()}
+    for date in (day - dt.timedelta(days=1), day, day + dt.timedelta(days=1)):
+        rows = [("BTC/USDT", 60, "17000.5"), ("BTC/USDT", 1440, "17100.25")]
+        load(
+            make_batch(
+                Delivery(rows, contracts=contracts),
+                table="spot_prices",
+                bar_seconds=3600,
+                trade_date=date,
+                measures={"volume": Decimal("12.34567891"), "open_interest": None},
+                timezone="UTC",
+            ),
+            "manual_csv",
+        )
+
+    with open_market_slice(warehouse, "BTCUSDT", day, day, bar_seconds=3600, resolutions=[86_400]) as market:
+        hours = pl.concat(market.read_bars())
+        days = pl.concat(market.resolutions[0].read_bars())
+
+    midnight = dt.datetime(2022, 12, 14, tzinfo=dt.UTC)
+    assert (market.timezone, market.fractional) == ("UTC", True)
+    assert market.sessions.rows() == [(day, midnight - dt.timedelta(days=1), midnight)]
+    assert market.instruments.select("kind", "base_currency", "currency", "row_count").rows() == [
+        ("PAIR", "BTC", "USDT", 2)
+    ]
+    assert hours.schema == pl.Schema(market.bar_schema)
+    assert hours["timestamp"].to_list() == [midnight - dt.timedelta(hours=23), midnight]
+    assert days.select("timestamp", "close", "volume").rows() == [
+        (midnight, Decimal("17100.25"), Decimal("24.69135782"))
+    ]
+
+
+def test_the_first_source_of_the_declared_precedence_is_taken(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "2.5")])), "manual_csv")
+    load(make_batch(Delivery([(A, 1, "1.5")])), "nse_csv")
+
+    _, preferred = bars(warehouse)
+    _, named = bars(warehouse, source="manual_csv")
+
+    assert (preferred["close"].to_list(), named["close"].to_list()) == ([Decimal("1.5")], [Decimal("2.5")])
+
+
+@pytest.mark.parametrize(("option_type", "worth"), [("CE", Decimal("881.7")), ("PE", Decimal(0))])
+def test_an_expiring_option_is_settled_at_its_value_over_the_underlying(
+    warehouse: Warehouse, load: Load, option_type: str, worth: Decimal
+) -> None:
+    contract = {"X": option("X", 10_000, option_type, expiry=TRADE_DATE)}
+    load(make_batch(Delivery([("X", 1, "5")], contracts=contract)))
+    settled = {"settlement_price": Decimal("10881.7")}
+    load(make_batch(Delivery([("X", 375, "5")], contracts=contract), bar_seconds=86_400, measures=settled))
+
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        assert market.settlements is not None
+        assert market.settlements.drop("instrument_id").rows() == [(TRADE_DATE, worth, Decimal("10881.7"))]
+
+
+def test_an_expiring_future_is_settled_at_the_price_of_its_own(warehouse: Warehouse, load: Load) -> None:
+    contract = {"X": {**FUTURE, "expiry": TRADE_DATE}}
+    load(make_batch(Delivery([("X", 1, "5")], contracts=contract), table="futures_ticks"))
+    settled = {"settlement_price": Decimal("10881.7")}
+    daily = Delivery([("X", 375, "5")], contracts=contract)
+    load(make_batch(daily, table="futures_ticks", bar_seconds=86_400, measures=settled))
+
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        assert market.settlements is not None
+        assert market.settlements.drop("instrument_id").rows() == [(TRADE_DATE, Decimal("10881.7"), None)]
+
+
+def test_without_a_settlement_of_the_exchange_there_is_none(warehouse: Warehouse, load: Load) -> None:
+    load(make_batch(Delivery([(A, 1, "1.5")])))
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        assert market.settlements is None

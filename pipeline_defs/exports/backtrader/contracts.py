@@ -17,7 +17,7 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader.naming import bar_length, plain_decimal
 from pipeline_defs.exports.backtrader.text import COLUMNS, STAMP_FORMAT, exchange_time
 from pipeline_defs.exports.backtrader.values import BarFile, Contract, Session, Settlement, Sidecar, Terms
-from pipeline_defs.schema.exports import MARKET_ZONE
+from pipeline_defs.schema.columns import MARKET_ZONE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,8 @@ import polars as pl
 from pipeline_defs.exports.backtrader.build import build_files
 from pipeline_defs.exports.backtrader.truth import LIMIT_FILE, write_truth
 from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path

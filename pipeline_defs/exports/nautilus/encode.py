@@ -1,99 +1,47 @@
-"""Frames of bars to Nautilus' columns, whole columns at a time.
+"""Frames of bars and ticks to the columns of a target, whole columns at a time.
 
 Nautilus keeps prices and quantities as 16-byte fixed point: the little-endian two's complement of
 value x 10^16. That is, byte for byte, what Arrow's and Polars' decimal(38, 16) holds, so encoding is
-one decimal cast and a view of its buffer. A frame is encoded once; the tables of `files` are slices of it.
+one decimal cast and a view of its buffer; version 2 takes the decimals themselves. A frame is encoded once; the tables
+of `files` are slices of it.
 
-Schemas come from the installed Nautilus, never from a copy, so importing this module imports Nautilus
-(1.7 s). What a slice or a contract means is not this module's business.
+What a slice or a contract means is not this module's business. Arrow and Polars only; a target brings the schemas.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-from nautilus_trader.core import nautilus_pyo3
-from nautilus_trader.model import data, instruments
-from nautilus_trader.serialization.arrow.serializer import get_schema
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.checks import PRICES
+from pipeline_defs.exports.nautilus.files import TIMES
+from pipeline_defs.exports.nautilus.targets import FIXED_BYTES, FIXED_PRECISION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
-FIXED_PRECISION: Final = 16
-FIXED_BYTES: Final = 16
+VALUES = (*PRICES, "volume")
 
-VALUES: Final = (*PRICES, "volume")
-TIMES: Final = ("ts_event", "ts_init")
-
-
-@functools.cache
-def engine_schema(class_name: str) -> pa.Schema:
-    """Look up the Arrow schema that the installed Nautilus writes for a class.
-
-    Parameters
-    ----------
-    class_name : str
-        ``Bar``, ``OptionGreeks``, or the class of an instrument.
-
-    Returns
-    -------
-    pyarrow.Schema
-
-    Raises
-    ------
-    ExportError
-        If the installed build keeps other than 16 bytes at 16 decimals.
-
-    """
-    built = (nautilus_pyo3.FIXED_PRECISION, nautilus_pyo3.PRECISION_BYTES)
-    if built != (FIXED_PRECISION, FIXED_BYTES):
-        raise ExportError(
-            f"this Nautilus keeps prices in {built[1]} bytes at {built[0]} decimals, "
-            f"expected {FIXED_BYTES} bytes at {FIXED_PRECISION}",
-            next_step="install a high-precision build, as on Linux and macOS",
-        )
-    return get_schema(getattr(data, class_name, None) or getattr(instruments, class_name))
+_NO_AGGRESSOR = ("NO_AGGRESSOR", 0)
+_CONVENTION = ("BLACK_SCHOLES", 0)
 
 
-def schema_fingerprint(class_names: Iterable[str]) -> str:
-    """Digest the schemas of classes, to notice a Nautilus with another format.
-
-    Parameters
-    ----------
-    class_names : iterable of str
-        As for `engine_schema`; their order does not matter.
-
-    Returns
-    -------
-    str
-        Hexadecimal SHA-256.
-
-    """
-    digest = hashlib.sha256()
-    for class_name in sorted(class_names):
-        digest.update(f"{class_name}\n{engine_schema(class_name).to_string(show_schema_metadata=False)}\n".encode())
-    return digest.hexdigest()
-
-
-def fixed_point(values: pl.Series) -> pa.Array:
+def fixed_point(values: pl.Series, kind: pa.DataType | None = None) -> pa.Array:
     """Encode prices or quantities as Nautilus' fixed point.
 
     Parameters
     ----------
     values : polars.Series
         Decimal of at most 16 decimals and 22 integer digits, or integers of 64 bits; no nulls.
+    kind : pyarrow.DataType, optional
+        fixed_size_binary[16], the default, or decimal128(38, 16): the same bytes.
 
     Returns
     -------
     pyarrow.Array
-        fixed_size_binary[16].
 
     Raises
     ------
@@ -106,109 +54,125 @@ def fixed_point(values: pl.Series) -> pa.Array:
     if values.dtype.is_integer():
         values = values.cast(pl.Decimal(19, 0))
     decimals = values.cast(pl.Decimal(38, FIXED_PRECISION)).rechunk().to_arrow()
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(FIXED_BYTES), len(decimals), [None, decimals.buffers()[1]], offset=decimals.offset
+    return pa.Array.from_buffers(
+        kind or pa.binary(FIXED_BYTES), len(decimals), [None, decimals.buffers()[1]], offset=decimals.offset
     )
 
 
-def encode_bars(bars: pl.DataFrame) -> pa.Table:
+def encode_bars(bars: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """Encode a frame of bars, stamped at their close in both of Nautilus' times.
 
     Parameters
     ----------
     bars : polars.DataFrame
         `BAR_SCHEMA`, checked.
+    schema : pyarrow.Schema
+        The target's, of ``Bar``.
 
     Returns
     -------
     pyarrow.Table
-        Nautilus' bar schema, without the metadata that names an instrument; rows as in `bars`.
+        Without the metadata that names an instrument; rows as in `bars`.
 
     """
-    columns = {name: fixed_point(bars[name]) for name in VALUES} | _times(bars)
-    schema = engine_schema("Bar")
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    return _table(schema, _values(bars, schema, dict(zip(VALUES, VALUES, strict=True))), bars)
 
 
-def encode_open_interest(bars: pl.DataFrame) -> pa.Table:
+def encode_trades(trades: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Encode a frame of trades.
+
+    Parameters
+    ----------
+    trades : polars.DataFrame
+        From `ticks.trades_of`.
+    schema : pyarrow.Schema
+        The target's, of ``TradeTick``.
+
+    Returns
+    -------
+    pyarrow.Table
+        Without the metadata that names an instrument; rows as in `trades`.
+
+    """
+    columns = _values(trades, schema, {"price": "price", "size": "size"})
+    columns["aggressor_side"] = _label(schema.field("aggressor_side"), *_NO_AGGRESSOR, trades.height)
+    columns["trade_id"] = trades["trade_id"].rechunk().to_arrow().cast(pa.string())
+    return _table(schema, columns, trades)
+
+
+def encode_quotes(quotes: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Encode a frame of quotes.
+
+    Parameters
+    ----------
+    quotes : polars.DataFrame
+        From `ticks.quotes_of`.
+    schema : pyarrow.Schema
+        The target's, of ``QuoteTick``.
+
+    Returns
+    -------
+    pyarrow.Table
+        Without the metadata that names an instrument; rows as in `quotes`.
+
+    """
+    names = ("bid_price", "ask_price", "bid_size", "ask_size")
+    return _table(schema, _values(quotes, schema, dict(zip(names, names, strict=True))), quotes)
+
+
+def encode_open_interest(bars: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """Encode open interest of options as greeks rows without greeks (NaN).
 
     Parameters
     ----------
     bars : polars.DataFrame
         `BAR_SCHEMA` and `engine_id`; `open_interest` not null.
+    schema : pyarrow.Schema
+        The target's, of ``OptionGreeks``.
 
     Returns
     -------
     pyarrow.Table
-        Nautilus' schema of `OptionGreeks`, without the metadata that names an instrument; rows as in
-        `bars`.
+        Without the metadata that names an instrument; rows as in `bars`.
 
     """
-    schema = engine_schema("OptionGreeks")
     columns: dict[str, pa.Array] = {
         "instrument_id": bars["engine_id"].rechunk().to_arrow().cast(pa.string()),
-        "convention": pa.repeat(pa.scalar("BLACK_SCHOLES"), bars.height),
+        "convention": _label(schema.field("convention"), *_CONVENTION, bars.height),
         "open_interest": bars["open_interest"].cast(pl.Float64).rechunk().to_arrow(),
-        **_times(bars),
     }
     unknown = pa.repeat(pa.scalar(float("nan"), pa.float64()), bars.height)
-    arrays = [
-        columns[field.name]
-        if field.name in columns
-        else pa.nulls(bars.height, field.type)
-        if field.nullable
-        else unknown
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
+    for field in schema:
+        if field.name not in columns and field.name not in TIMES:
+            columns[field.name] = pa.nulls(bars.height, field.type) if field.nullable else unknown
+    return _table(schema, columns, bars)
 
 
-def greeks_metadata(instrument_id: str) -> dict[str, str]:
-    """Write what Nautilus reads from the metadata of a greeks file.
-
-    Parameters
-    ----------
-    instrument_id : str
-        Nautilus' name.
-
-    Returns
-    -------
-    dict
-
-    """
-    return {"instrument_id": instrument_id, "type": "OptionGreeks"}
-
-
-def bar_metadata(bar_type: str, instrument_id: str, price_precision: int) -> dict[str, str]:
-    """Write what Nautilus reads from the metadata of a bar file.
-
-    Parameters
-    ----------
-    bar_type, instrument_id : str
-        Nautilus' names.
-    price_precision : int
-        Decimals of prices; quantities are whole units.
-
-    Returns
-    -------
-    dict
-
-    """
-    return {
-        "bar_type": bar_type,
-        "instrument_id": instrument_id,
-        "price_precision": str(price_precision),
-        "size_precision": "0",
-    }
-
-
-def instrument_slices(bars: pl.DataFrame) -> Iterator[tuple[int, int, int]]:
-    """Find where each instrument's rows lie in a frame sorted by instrument.
+def encode_index_prices(bars: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Encode the closes of bars as prices of an index.
 
     Parameters
     ----------
     bars : polars.DataFrame
+        `BAR_SCHEMA`, checked.
+    schema : pyarrow.Schema
+        The target's, of ``IndexPriceUpdate``.
+
+    Returns
+    -------
+    pyarrow.Table
+        Without the metadata that names an instrument; rows as in `bars`.
+
+    """
+    return _table(schema, _values(bars, schema, {"value": "close"}), bars)
+
+
+def instrument_slices(frame: pl.DataFrame) -> Iterator[tuple[int, int, int]]:
+    """Find where each instrument's rows lie in a frame sorted by instrument.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
         With `instrument_id`, sorted by it.
 
     Yields
@@ -217,11 +181,30 @@ def instrument_slices(bars: pl.DataFrame) -> Iterator[tuple[int, int, int]]:
         `instrument_id`, offset of its first row, number of rows.
 
     """
-    runs = bars.select(pl.col("instrument_id").rle()).unnest("instrument_id")
+    runs = frame.select(pl.col("instrument_id").rle()).unnest("instrument_id")
     offsets = runs["len"].cum_sum() - runs["len"]
     yield from zip(runs["value"].to_list(), offsets.to_list(), runs["len"].to_list(), strict=True)
 
 
-def _times(bars: pl.DataFrame) -> dict[str, pa.Array]:
-    nanoseconds = bars["timestamp"].dt.epoch("ns").cast(pl.UInt64).rechunk().to_arrow()
-    return dict.fromkeys(TIMES, nanoseconds)
+def _values(frame: pl.DataFrame, schema: pa.Schema, names: Mapping[str, str]) -> dict[str, pa.Array]:
+    """Encode the columns that are called so in Nautilus (key) and here (value)."""
+    return {theirs: fixed_point(frame[ours], schema.field(theirs).type) for theirs, ours in names.items()}
+
+
+def _table(schema: pa.Schema, columns: dict[str, pa.Array], frame: pl.DataFrame) -> pa.Table:
+    """Add both times and put the columns into the order that Nautilus decodes them by."""
+    nanoseconds = frame["timestamp"].dt.epoch("ns").cast(pl.UInt64).rechunk().to_arrow()
+    for name in TIMES:
+        columns[name] = (
+            nanoseconds if pa.types.is_integer(schema.field(name).type) else nanoseconds.view(schema.field(name).type)
+        )
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _label(field: pa.Field, text: str, number: int, length: int) -> pa.Array:
+    """Repeat a member of an enumeration in the field's form: a number, a text or a dictionary of one text."""
+    if pa.types.is_integer(field.type):
+        return pa.repeat(pa.scalar(number, field.type), length)
+    if pa.types.is_dictionary(field.type):
+        return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, field.type.index_type), length), pa.array([text]))
+    return pa.repeat(pa.scalar(text), length)

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.schema.exporters import Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERIFY_MODULE: Final = "pipeline_defs.exports.nautilus.verify"
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
+
+VERIFY_MODULES: Final = {
+    "1.231": "pipeline_defs.exports.nautilus.verify",
+    "2": "pipeline_defs.exports.nautilus.verify_2",
+}
+"""By target: run in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,13 @@ class NautilusExporter(Exporter):
     sample_size : int, default 24
         Futures and options that a verification compares value by value; the underlying and the
         option of the trial backtest come on top. Every instrument is compared by sums.
+    target : str, default "1.231"
+        Format of the files: that of the installed Nautilus, or ``2``, which the pre-releases of version 2 read.
 
     """
 
     sample_size: int = 24
+    target: str = "1.231"
     name = "nautilus"
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
@@ -55,7 +64,7 @@ class NautilusExporter(Exporter):
         """
         from pipeline_defs.exports.nautilus.build import build_catalog  # noqa: PLC0415 -- imports Nautilus
 
-        return build_catalog(market, root)
+        return build_catalog(market, root, self.target)
 
     def verify(self, built: BuiltExport, market: MarketSlice) -> Verification:
         """Have Nautilus itself read the catalog, in a process of its own, and compare with the slice.
@@ -76,5 +85,35 @@ class NautilusExporter(Exporter):
         from pipeline_defs.exports.nautilus.truth import write_truth  # noqa: PLC0415 -- keeps this import light
 
         return verify_in_process(
-            VERIFY_MODULE, built, lambda folder: write_truth(built, market, folder, self.sample_size)
+            VERIFY_MODULES[self.target],
+            built,
+            lambda folder: write_truth(
+                built, market, folder, self.sample_size, index_prices="index_prices" in built.counts
+            ),
         )
+
+    def validate(self, root: Path) -> Verification:
+        """Check a published catalog on its own: its manifest, its files, and what Nautilus reads.
+
+        Parameters
+        ----------
+        root : Path
+            The catalog, with its manifest.
+
+        Returns
+        -------
+        Verification
+            See `pipeline_defs.exports.nautilus.validate.validate_catalog`.
+
+        """
+        from pipeline_defs.exports.nautilus.validate import validate_catalog  # noqa: PLC0415 -- keeps this import light
+
+        return validate_catalog(root)
+
+
+@dataclass(frozen=True)
+class Nautilus2Exporter(NautilusExporter):
+    """The same catalogs for the pre-releases of Nautilus 2."""
+
+    target: str = "2"
+    name = "nautilus-2"

@@ -4,7 +4,9 @@ What a term becomes in Nautilus is decided here and nowhere else:
 
 - `multiplier` 1 and quantities in units, as the exchanges count; `lot_size` is the lot, 1 when unknown.
 - `price_precision`: the decimals of the tick, at least 2. Without a known tick, contracts of NSE and BSE
-  take theirs (0.05); anything else takes the fewest of 2, 4 and 8 decimals that hold its prices.
+  take theirs (0.05), pairs 8 decimals; anything else takes the fewest of 2, 4 and 8 that hold its prices.
+- `size_precision`: 8 for pairs, in every month alike, 0 for the rest: Nautilus fixes it for shares and contracts.
+- Currencies that Nautilus does not know (it knows some 140) become cryptocurrencies of 8 decimals when it reads them.
 - `activation_ns` 0: the listing date is not known, must not depend on the month that is exported, and
   one in the future would have the engine reject orders.
 - `expiration_ns`: one nanosecond after the close of the contract's last session. At the close itself
@@ -13,8 +15,6 @@ What a term becomes in Nautilus is decided here and nowhere else:
 - `info` carries, under ``terms``, the lots, ticks, expiries and names by date where they change within the export: the
   engine keeps the first definition that it is given for a whole run, so there is but one, that of the last bar.
 - Margins and fees are zero: they are the strategy's assumptions, not market data.
-
-Importing this module imports Nautilus.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-import pyarrow as pa
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.checks import COMMON_DECIMALS
-from pipeline_defs.exports.nautilus.encode import engine_schema
-from pipeline_defs.exports.nautilus.files import row_files, stored_schema
 from pipeline_defs.exports.nautilus.naming import CLASSES, MARKET_CODES
 from pipeline_defs.schema.columns import PRICE, PRICE_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline_defs.exports.nautilus.targets import Target
+
 DERIVATIVE_TICK: Final = Decimal("0.05")
 """Tick of futures and options of NSE and BSE when a contract's own is not known."""
 
+_LIMITS: Final = ("max_quantity", "min_quantity", "max_notional", "min_notional", "max_price", "min_price")
 _INCREMENTS: Final = {2: Decimal("0.01"), 4: Decimal("0.0001"), 8: Decimal("0.00000001")}
+_PAIR: Final = pl.col("kind") == "PAIR"
 _EXPIRING: Final = pl.col("kind").is_in(["FUT", "OPT"])
 _LONGEST_CLOSURE: Final = dt.timedelta(days=10)
 
@@ -57,17 +58,22 @@ def with_precisions(named: pl.DataFrame, needed: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The instruments that `needed` holds, in its order, with `decimals`, `tick` (Decimal) and
-        `price_precision` added.
+        The instruments that `needed` holds, in its order, with `decimals`, `tick` (Decimal), `price_precision` and
+        `size_precision` added.
 
     """
     by_market = pl.when(_EXPIRING & pl.col("venue").is_in(list(MARKET_CODES))).then(pl.lit(DERIVATIVE_TICK, PRICE))
     of_prices = pl.coalesce(
-        pl.when(pl.col("decimals") <= decimals).then(pl.lit(decimals, pl.UInt8)) for decimals in sorted(_INCREMENTS)
+        # What a pair's prices happen to need differs from month to month.
+        pl.when(_PAIR).then(pl.lit(PRICE_SCALE, pl.UInt8)),
+        *(pl.when(pl.col("decimals") <= decimals).then(pl.lit(decimals, pl.UInt8)) for decimals in sorted(_INCREMENTS)),
     )
     return (
         needed.join(named, on="instrument_id", how="left", maintain_order="left")
-        .with_columns(tick=pl.coalesce("tick_size", by_market))
+        .with_columns(
+            tick=pl.coalesce("tick_size", by_market),
+            size_precision=pl.when(_PAIR).then(pl.lit(PRICE_SCALE, pl.UInt8)).otherwise(pl.lit(0, pl.UInt8)),
+        )
         .with_columns(
             price_precision=pl.when(pl.col("tick").is_null())
             .then(of_prices)
@@ -158,6 +164,9 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime, changes: pl.Da
         "kind",
         "isin",
         "currency",
+        "base_currency",
+        "size_precision",
+        quote_currency="currency",
         id="engine_id",
         raw_symbol="symbol",
         underlying="root",
@@ -168,13 +177,11 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime, changes: pl.Da
         activation_ns=pl.lit(0, pl.UInt64),
         expiration_ns=(pl.col("expiry_close").dt.epoch("ns") + 1).cast(pl.UInt64),
         price_precision="price_precision",
-        size_precision=pl.lit(0, pl.UInt8),
         price_increment=_decimal_text("tick", precision),
-        size_increment=one,
+        size_increment=pl.col("size_precision").replace_strict({0: "1", 8: "0.00000001"}, return_dtype=text),
         multiplier=one,
-        lot_size=pl.col("lot_size").fill_null(1).cast(text),
-        max_quantity=pl.lit(None, text),
-        min_quantity=pl.lit(None, text),
+        lot_size=pl.when(_PAIR).then("lot_size").otherwise(pl.col("lot_size").fill_null(1)).cast(text),
+        **dict.fromkeys(_LIMITS, pl.lit(None, text)),
         margin_init=zero,
         margin_maint=zero,
         maker_fee=zero,
@@ -185,13 +192,15 @@ def instrument_rows(terms: pl.DataFrame, known_from: dt.datetime, changes: pl.Da
     )
 
 
-def instrument_files(rows: pl.DataFrame) -> Iterator[tuple[str, str, bytes]]:
+def instrument_files(rows: pl.DataFrame, target: Target) -> Iterator[tuple[str, str, bytes]]:
     """Cut the rows into Nautilus' instrument files, one row each.
 
     Parameters
     ----------
     rows : polars.DataFrame
         What `instrument_rows` returned.
+    target : Target
+        Format of the catalog.
 
     Yields
     ------
@@ -202,15 +211,8 @@ def instrument_files(rows: pl.DataFrame) -> Iterator[tuple[str, str, bytes]]:
     """
     for (kind,), of_kind in rows.partition_by("kind", as_dict=True).items():
         class_name = CLASSES[str(kind)]
-        schema = engine_schema(class_name)
-        plain = pa.schema([field.with_type(_plain(field.type)) for field in schema])
-        table = of_kind.select(schema.names).to_arrow().cast(plain).combine_chunks()
-        for instrument_id, file in zip(of_kind["id"], row_files(table, stored_schema(class_name)), strict=True):
+        for instrument_id, file in zip(of_kind["id"], target.instrument_files(class_name, of_kind), strict=True):
             yield class_name, instrument_id, file
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _decimals_of(name: str) -> pl.Expr:

@@ -12,6 +12,7 @@ index      ``NIFTY.NSE``                underlying
 share      ``RELIANCE.NSE``             underlying; another series than EQ is appended: ``X-BE.NSE``
 future     ``NIFTY25AUGFUT.NSE``        underlying, YYMON of expiry, ``FUT``: the exchange's symbol
 option     ``NIFTY250814C24500.NSE``    underlying, YYMMDD of expiry, ``C`` or ``P``, strike
+pair       ``BTCUSDT.BINANCE``          underlying; the venue in capitals
 =========  ===========================  ===========================================================
 
 The exchange's own option symbols are not used: its monthly form (``NIFTY25AUG24500CE``) names no
@@ -29,7 +30,15 @@ from pipeline_defs.errors import ExportError
 if TYPE_CHECKING:
     import datetime as dt
 
-CLASSES: Final = {"SPOT": "IndexInstrument", "EQ": "Equity", "FUT": "FuturesContract", "OPT": "OptionContract"}
+    from pipeline_defs.schema.exports import MarketSlice
+
+CLASSES: Final = {
+    "SPOT": "IndexInstrument",
+    "EQ": "Equity",
+    "FUT": "FuturesContract",
+    "OPT": "OptionContract",
+    "PAIR": "CurrencyPair",
+}
 """Instrument kinds to Nautilus' classes."""
 
 VENUES: Final = {"NFO": "NSE", "BFO": "BSE"}
@@ -41,6 +50,26 @@ MARKET_CODES: Final = {"NSE": "XNSE", "BSE": "XBOM"}
 _UNITS: Final = ((86_400, "DAY"), (3_600, "HOUR"), (60, "MINUTE"), (1, "SECOND"))
 _UNSAFE: Final = r"[^A-Za-z0-9._-]"
 _CLASHING: Final = r"[.\- ^:_]"
+
+
+def all_instruments(market: MarketSlice) -> pl.DataFrame:
+    """Give every instrument that a slice has bars or ticks of, once.
+
+    Parameters
+    ----------
+    market : MarketSlice
+        What is exported.
+
+    Returns
+    -------
+    polars.DataFrame
+        `INSTRUMENT_SCHEMA`; an instrument of several resolutions as the finest describes it.
+
+    """
+    parts = [part.instruments for part in market.every_resolution]
+    if market.ticks is not None:
+        parts.append(market.ticks.instruments)
+    return pl.concat(parts).unique("instrument_id", keep="first", maintain_order=True)
 
 
 def with_identifiers(instruments: pl.DataFrame) -> pl.DataFrame:
@@ -71,7 +100,9 @@ def with_identifiers(instruments: pl.DataFrame) -> pl.DataFrame:
     right = pl.col("option_type").replace_strict({"CE": "C", "PE": "P"}, default=None)
     board = pl.when(pl.col("series").fill_null("EQ") == "EQ").then(pl.lit("")).otherwise("-" + pl.col("series"))
     named = instruments.with_columns(
-        venue=pl.col("venue").replace(VENUES),
+        venue=pl.when(kind == "PAIR")
+        .then(pl.col("venue").str.to_uppercase())
+        .otherwise(pl.col("venue").replace(VENUES)),
         root=pl.col("underlying").str.replace_all(_UNSAFE, "_"),
     ).with_columns(
         engine_id=pl.when(kind == "OPT")
@@ -81,6 +112,9 @@ def with_identifiers(instruments: pl.DataFrame) -> pl.DataFrame:
         .when(kind == "EQ")
         .then(pl.concat_str("root", board))
         .when(kind == "SPOT")
+        .then(pl.col("root"))
+        # A pair is named by two currencies; without them Nautilus cannot keep its accounts.
+        .when((kind == "PAIR") & pl.col("base_currency").is_not_null() & pl.col("currency").is_not_null())
         .then(pl.col("root"))
         + "."
         + pl.col("venue")
@@ -120,7 +154,7 @@ def bar_specification(bar_seconds: int) -> str:
             break
     raise ExportError(
         f"bars of {bar_seconds} seconds have no form in Nautilus",
-        next_step="export bars of 60, 300, 3600 or 86400 seconds; ticks are not part of this format yet",
+        next_step="export bars of 60, 300, 3600 or 86400 seconds; ticks go beside bars, not in their place",
     )
 
 
@@ -161,9 +195,10 @@ def file_name(start: dt.datetime, end: dt.datetime) -> str:
 
 def _refuse_unnamed(named: pl.DataFrame) -> None:
     for row in named.filter(pl.col("engine_id").is_null()).head(1).iter_rows(named=True):
-        terms = ", ".join(f"{name} {row[name]}" for name in ("kind", "underlying", "expiry", "strike", "option_type"))
+        said = ("kind", "underlying", "expiry", "strike", "option_type", "base_currency", "currency")
+        terms = ", ".join(f"{name} {row[name]}" for name in said)
         raise ExportError(
-            f"terms do not name a contract: {terms}; expected kind OPT, FUT, SPOT or EQ with its terms complete",
+            f"terms do not name a contract: {terms}; expected kind OPT, FUT, SPOT, EQ or PAIR with its terms complete",
             where=f"instrument {row['instrument_id']} ({row['symbol']})",
             next_step="a rolling future is resolved to its contract before export; complete the instrument's terms",
         )

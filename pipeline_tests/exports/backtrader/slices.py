@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE, TIMESTAMP
-from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, SIZE, MarketSlice
+from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
+from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, MarketSlice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

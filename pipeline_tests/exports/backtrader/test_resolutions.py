@@ -22,7 +22,8 @@ from pipeline_defs.exports.backtrader.naming import resolution_seconds
 from pipeline_defs.exports.backtrader.readback import replay
 from pipeline_defs.exports.backtrader.truth import write_truth
 from pipeline_defs.exports.backtrader.verify import verify_export
-from pipeline_defs.schema.exports import READBACK_SCHEMA, SIZE
+from pipeline_defs.schema.columns import SIZE
+from pipeline_defs.schema.exports import READBACK_SCHEMA
 from pipeline_tests.exports.backtrader.slices import (
     MONTHLY,
     SESSIONS,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_defs.exports.backtrader.text import COLUMNS, csv_files, exchange_time
-from pipeline_defs.schema.exports import BAR_SCHEMA, SIZE
+from pipeline_defs.schema.columns import SIZE
+from pipeline_defs.schema.exports import BAR_SCHEMA
 
 INDIA = "Asia/Kolkata"
 PRICES = st.decimals(min_value=0, max_value=10**7, places=8)

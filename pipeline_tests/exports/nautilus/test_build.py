@@ -24,7 +24,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
-from pipeline_tests.exports.nautilus.slices import WEEKLY, bars_of, instrument, make_slice
+from pipeline_tests.exports.nautilus.slices import WEEKLY, bars_of, bytes_as_nautilus_writes, instrument, make_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,7 @@ def test_every_bar_file_is_what_nautilus_writes_of_the_same_bars(
     assert ours.keys() == expected.keys()
     for name, file in expected.items():
         assert pq.read_table(ours[name]).equals(pq.read_table(file), check_metadata=True), name
+        assert bytes_as_nautilus_writes(ours[name], tmp_path) == file.read_bytes(), name
 
 
 def test_a_plain_catalog_gives_back_every_value(market: MarketSlice, built: BuiltExport) -> None:
@@ -88,8 +89,9 @@ def test_a_plain_catalog_gives_back_every_value(market: MarketSlice, built: Buil
 
 
 def test_each_identifier_has_one_file_named_from_the_bounds_of_the_partition(built: BuiltExport) -> None:
-    files = [file for file in built.root.rglob("*") if file.is_file()]
+    files = [file for file in (built.root / "data").rglob("*") if file.is_file()]
     assert {file.name for file in files} == {NAME}
+    assert [path.name for path in built.root.iterdir() if path.is_file()] == ["settlement_prices.json"]
     assert len(files) == 8 + 8 + 6
     assert ParquetDataCatalog(str(built.root)).get_intervals(Bar, "NIFTY.NSE-1-MINUTE-LAST-EXTERNAL") == [
         (1755056700000000000, 1755165600000000000)
@@ -110,6 +112,7 @@ def test_counts_and_sums_are_those_of_the_bars(market: MarketSlice, built: Built
         {
             "instrument_id": 1,
             "engine_id": "NIFTY.NSE",
+            "bar_seconds": 60,
             "rows": 750,
             "first_timestamp": index["timestamp"].min(),
             "last_timestamp": index["timestamp"].max(),
@@ -133,7 +136,11 @@ def test_details_say_what_cannot_be_read_off_the_files(built: BuiltExport) -> No
     ]
     assert built.details["open_interest_left_out"] == 750
     assert built.details["notes"] == [
-        "open interest of 750 bars is left out: Nautilus has a place for that of options only"
+        (
+            "the exchange's settlement price of 4 of 4 contracts that expire is not known: the engine settles them on "
+            "the last price it saw"
+        ),
+        "open interest of 750 bars is left out: Nautilus has a place for that of options only",
     ]
 
 
@@ -173,7 +180,7 @@ def test_an_unknown_lot_and_a_missing_underlying_are_noted(tmp_path: Path) -> No
     built = NautilusExporter().build(market, tmp_path)
     assert built.counts["option_greeks"] == 0
     assert built.details["lot_size_unknown"] == 1
-    settled, lots = built.details["notes"]
+    settled, _, lots = built.details["notes"]
     assert "no bar of NIFTY.NSE before the expiries 2025-08-14" in settled
     assert "1 was written: NIFTY250814C1.NSE" in lots
 

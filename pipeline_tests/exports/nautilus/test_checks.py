@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus import checks
+from pipeline_defs.schema.exports import BAR_SCHEMA
 from pipeline_tests.exports.nautilus.slices import WEEKLY, bars_of, close_of, open_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def bars() -> pl.DataFrame:
 @pytest.fixture
 def check() -> Callable[[pl.DataFrame], None]:
     start, end = open_of(WEEKLY - dt.timedelta(days=1)), close_of(WEEKLY)
-    return lambda frame: checks.check_bars(frame, start, end)
+    return lambda frame: checks.check_bars(frame, BAR_SCHEMA, start, end)
 
 
 def _changed(bars: pl.DataFrame, row: int, **values: object) -> pl.DataFrame:

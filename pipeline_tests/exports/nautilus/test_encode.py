@@ -16,7 +16,8 @@ from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.exports.nautilus import encode
+from pipeline_defs.exports.nautilus import encode, target_1
+from pipeline_defs.exports.nautilus.targets import get_target
 from pipeline_defs.schema.columns import PRICE
 from pipeline_tests.exports.nautilus.slices import bars_of
 
@@ -59,19 +60,20 @@ def test_missing_values_are_refused() -> None:
 
 def test_a_build_of_nautilus_with_other_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nautilus_pyo3, "PRECISION_BYTES", 8)
-    encode.engine_schema.cache_clear()
+    target_1.engine_schema.cache_clear()
     with pytest.raises(ExportError, match="in 8 bytes at 16 decimals, expected 16 bytes"):
-        encode.engine_schema("Bar")
+        target_1.engine_schema("Bar")
 
 
 def test_the_fingerprint_depends_on_the_classes_but_not_on_their_order() -> None:
-    assert encode.schema_fingerprint(["Bar", "Equity"]) == encode.schema_fingerprint(["Equity", "Bar"])
-    assert encode.schema_fingerprint(["Bar"]) != encode.schema_fingerprint(["Equity"])
+    one, two = get_target("1.231"), get_target("2")
+    assert one.fingerprint(["Bar", "Equity"]) == one.fingerprint(["Equity", "Bar"])
+    assert len({one.fingerprint(["Bar"]), one.fingerprint(["TradeTick"]), two.fingerprint(["Bar"])}) == 3
 
 
 def test_open_interest_is_the_table_that_nautilus_makes_of_its_greeks() -> None:
     bars = bars_of(1, Decimal(100), Decimal("0.05"), minutes=3, open_interest=pl.int_range(pl.len()) * 75)
-    name, unknown = "NIFTY250814C24500.NSE", float("nan")
+    name, unknown, target = "NIFTY250814C24500.NSE", float("nan"), get_target("1.231")
     greeks = [
         OptionGreeks(
             InstrumentId.from_str(name), *[unknown] * 5, None, None, None, None, float(row["open_interest"]), ns, ns
@@ -80,8 +82,8 @@ def test_open_interest_is_the_table_that_nautilus_makes_of_its_greeks() -> None:
         for ns in [int(row["timestamp"].timestamp()) * 10**9]
     ]
     expected = ArrowSerializer.serialize_batch(greeks, data_cls=OptionGreeks)
-    ours = encode.encode_open_interest(bars.with_columns(engine_id=pl.lit(name)))
-    ours = ours.replace_schema_metadata(encode.greeks_metadata(name))
+    ours = encode.encode_open_interest(bars.with_columns(engine_id=pl.lit(name)), target.schema("OptionGreeks"))
+    ours = ours.replace_schema_metadata(target.metadata("OptionGreeks", name, (2, 0), ""))
     assert ours.schema.equals(expected.schema, check_metadata=True)
     assert ours.drop(["delta", "gamma", "vega", "theta", "rho"]) == expected.drop(
         ["delta", "gamma", "vega", "theta", "rho"]
@@ -97,7 +99,7 @@ def test_slices_follow_the_instruments() -> None:
 
 def test_both_times_are_the_close_stamp_in_nanoseconds() -> None:
     bars = bars_of(1, Decimal(100), Decimal("0.05"), minutes=2)
-    table = encode.encode_bars(bars)
+    table = encode.encode_bars(bars, get_target("1.231").schema("Bar"))
     first = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=table["ts_init"][0].as_py() // 1000)
     assert first == bars.item(0, "timestamp")
     assert table["ts_event"] == table["ts_init"]

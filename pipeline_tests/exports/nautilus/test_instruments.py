@@ -15,7 +15,15 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus import instruments, naming
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
 from pipeline_defs.schema.exports import INSTRUMENT_SCHEMA, BuiltExport
-from pipeline_tests.exports.nautilus.slices import MONTHLY, WEEKLY, bars_of, instrument, make_slice, open_of
+from pipeline_tests.exports.nautilus.slices import (
+    MONTHLY,
+    WEEKLY,
+    bars_of,
+    bytes_as_nautilus_writes,
+    instrument,
+    make_slice,
+    open_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +46,7 @@ def _terms(decimals: int = 2, *, kind: str, symbol: str, **terms: object) -> dic
     return rows.row(0, named=True)
 
 
-def test_files_are_what_nautilus_writes_of_the_same_instruments(built: BuiltExport, tmp_path: Path) -> None:
+def test_files_are_what_nautilus_writes_of_the_same_instruments_bit_for_bit(built: BuiltExport, tmp_path: Path) -> None:
     theirs = ParquetDataCatalog(str(tmp_path))
     for found in _read(built.root).values():
         theirs.write_data([found])
@@ -49,6 +57,8 @@ def test_files_are_what_nautilus_writes_of_the_same_instruments(built: BuiltExpo
     for name, table in expected.items():
         assert ours[name].schema.equals(table.schema, check_metadata=True), name
         assert ours[name].equals(table, check_metadata=True), name
+        (our_file,), (their_file,) = ((root / "data" / name).iterdir() for root in (built.root, tmp_path))
+        assert bytes_as_nautilus_writes(our_file, tmp_path) == their_file.read_bytes(), name
 
 
 def test_an_option_reads_back_with_all_its_terms(built: BuiltExport) -> None:

@@ -26,7 +26,7 @@ LATER = "NIFTY250814C24600.NSE"
 
 def _verify(built: BuiltExport, market: MarketSlice, folder: Path, sample_size: int = 24) -> Report:
     """Run the verification here, as its own process would."""
-    assert write_truth(built, market, folder, sample_size) == []
+    assert write_truth(built, market, folder, sample_size, index_prices=False) == []
     exit_code = main([str(built.root), str(folder)])
     found = json.loads((folder / REPORT_FILE).read_text())
     assert exit_code == (1 if found["failures"] else 0)
@@ -39,7 +39,7 @@ def test_changed_values_with_unchanged_sums_fail(market: MarketSlice, copy: Buil
 
     rewrite(file_of(copy), swap_first_two_volumes)
     (failure,) = _verify(copy, market, tmp_path).failures
-    assert f"{OPTION_BARS}, first differing bar: expected" in failure
+    assert f"{OPTION_BARS}, first differing row: expected" in failure
 
 
 def test_a_changed_price_outside_the_sample_fails_by_its_sum(
@@ -68,7 +68,7 @@ def test_a_missing_and_an_extra_file_fail(market: MarketSlice, copy: BuiltExport
     folder = file_of(copy).parent
     folder.rename(folder.with_name(OPTION_BARS.replace("24500", "99999")))
     failures = "\n".join(_verify(copy, market, tmp_path).failures)
-    assert f"bar types without a file: expected [], found ['{OPTION_BARS}']" in failures
+    assert f"Bar series without a file: expected [], found ['{OPTION_BARS}']" in failures
     assert "NIFTY250814C99999.NSE-1-MINUTE-LAST-EXTERNAL besides" in failures
 
 
@@ -90,8 +90,9 @@ def test_a_foreign_instrument_fails(market: MarketSlice, copy: BuiltExport, tmp_
 
 def test_open_interest_that_differs_fails(market: MarketSlice, copy: BuiltExport, tmp_path: Path) -> None:
     rewrite(file_of(copy, "option_greeks", LATER), lambda greeks: greeks.with_columns(open_interest=pl.lit(1.0)))
-    (failure,) = _verify(copy, market, tmp_path).failures
-    assert f"{LATER} rows and sum of open interest" in failure
+    by_sum, by_row = _verify(copy, market, tmp_path).failures
+    assert f"{LATER} open_interest_sum: expected" in by_sum
+    assert f"{LATER}, first differing row: expected" in by_row
 
 
 def test_a_catalog_that_differs_is_not_tried(market: MarketSlice, copy: BuiltExport, tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_catalog_that_differs_is_not_tried(market: MarketSlice, copy: BuiltExp
 def test_a_trial_with_another_outcome_fails(
     market: MarketSlice, built: BuiltExport, tmp_path: Path, change: dict[str, str], failure: str
 ) -> None:
-    write_truth(built, market, tmp_path, 0)
+    write_truth(built, market, tmp_path, 0, index_prices=False)
     trial = json.loads((tmp_path / TRIAL_FILE).read_text())
     (tmp_path / TRIAL_FILE).write_text(json.dumps(trial | change))
     (found,) = verify_catalog(built.root, tmp_path).failures
@@ -135,6 +136,6 @@ def test_a_slice_without_an_expiry_is_replayed_instead(market: MarketSlice, tmp_
 
 def test_a_builder_that_claims_other_sums_is_found_out(market: MarketSlice, built: BuiltExport, tmp_path: Path) -> None:
     claims = built.instruments.with_columns(pl.col("close_sum") + pl.lit(Decimal("0.05")))
-    failures = write_truth(dataclasses.replace(built, instruments=claims), market, tmp_path, 0)
+    failures = write_truth(dataclasses.replace(built, instruments=claims), market, tmp_path, 0, index_prices=False)
     assert len(failures) == 8
-    assert failures[0].startswith("NIFTY.NSE: built as rows 750")
+    assert failures[0].startswith("NIFTY.NSE at 60 s: built as rows 750")

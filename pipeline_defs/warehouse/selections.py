@@ -1,0 +1,314 @@
+"""What of the warehouse a slice is made of: one source's observations of one underlying, at one resolution.
+
+The statements of a slice's reads, and the frames they give. Everything is bound to a `Selection`, which also says
+whether the tables of today are meant or what was known of them at an earlier instant. Opening a slice is `slices`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from pipeline_defs.schema.columns import MARKET_ZONE, SIZE, TIMESTAMP
+from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA, TICK_SCHEMA
+from pipeline_defs.schema.tables import DAY, OBSERVATION_TABLES, SIZES, TICK
+from pipeline_defs.warehouse.days import day_bounds
+from pipeline_defs.warehouse.transport import copy_out
+
+if TYPE_CHECKING:
+    import psycopg
+
+ROWS_AT_A_TIME: Final = 2_000_000
+"""Observations held in memory by a reader: about 300 MB of frames."""
+
+_STAMPED_CLOSES: Final = dt.timedelta(microseconds=1)
+
+# What exists: instrument and trade date with its row count, for every observation table that can hold the resolution.
+_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "dataset": pl.String(),
+    "instrument_id": pl.Int32(),
+    "export_id": pl.Int32(),
+    "trade_date": pl.Date(),
+    "rows": pl.Int64(),
+    "first_timestamp": TIMESTAMP,
+    "last_timestamp": TIMESTAMP,
+}
+
+_COVERAGE_OF_TABLE: Final = """
+SELECT '{dataset}' AS dataset, o.instrument_id,
+       coalesce(c.contract_id, m.instrument_id, o.instrument_id) AS export_id, o.trade_date, o.rows,
+       o.first_timestamp, o.last_timestamp
+FROM (SELECT instrument_id, (("timestamp" - %(belongs_before)s) AT TIME ZONE %(zone)s)::date AS trade_date,
+             count(*) AS rows, min("timestamp") AS first_timestamp, max("timestamp") AS last_timestamp
+      FROM {observations} AS o
+      WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s
+        AND source = %(source)s AND open IS NOT NULL
+        AND instrument_id IN (SELECT instrument_id FROM {instrument_terms} AS t WHERE underlying = %(underlying)s)
+      GROUP BY 1, 2) AS o
+LEFT JOIN {continuous_contracts} AS c USING (instrument_id, trade_date)
+LEFT JOIN instrument_merges_as_of(coalesce(%(known_at)s::timestamptz, 'infinity')) AS m
+    ON m.duplicate_id = o.instrument_id
+"""
+
+_ROWS_OF_TABLE: Final = """
+SELECT {columns}
+FROM {observations} AS o
+WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds = %(bar_seconds)s
+  AND o.source = %(source)s AND o.open IS NOT NULL AND o.instrument_id = ANY (%(instrument_ids)s)
+"""
+
+_BAR_COLUMNS: Final = """o.instrument_id, o."timestamp", o.open, o.high, o.low, o.close,
+       {volume} AS volume, {open_interest} AS open_interest"""
+
+_TICK_COLUMNS: Final = """o.instrument_id, o."timestamp", o.sequence, o.close AS price, {volume} AS size,
+       {open_interest} AS open_interest, o.bid_price, {bid_size} AS bid_size, o.ask_price, {ask_size} AS ask_size"""
+
+_TERMS: Final = """
+SELECT t.instrument_id, t.kind, t.symbol, t.underlying, t.expiry, t.strike, t.option_type, t.rank, t.series, t.isin,
+       t.lot_size, t.tick_size, t.venue, t.currency, k.base_currency,
+       (SELECT s.close FROM {sessions} AS s WHERE s.market = 'NSE' AND s.segment = 'FO' AND s.session_date <= t.expiry
+        ORDER BY s.session_date DESC LIMIT 1) AS expiry_close
+FROM unnest(%(instrument_ids)s::integer[], %(last_dates)s::date[]) AS i (instrument_id, last_date)
+JOIN {instrument_terms} AS t
+    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.last_date
+JOIN instruments AS k ON k.instrument_id = i.instrument_id
+"""
+
+_TERM_PERIODS: Final = """
+SELECT t.instrument_id, nullif(t.valid_from, '-infinity') AS valid_from, nullif(t.valid_to, 'infinity') AS valid_to,
+       t.symbol, t.underlying, t.expiry, t.strike, t.lot_size, t.tick_size, t.multiplier
+FROM unnest(%(instrument_ids)s::integer[], %(first_dates)s::date[], %(last_dates)s::date[])
+    AS i (instrument_id, first_date, last_date)
+JOIN {instrument_terms} AS t
+    ON t.instrument_id = i.instrument_id AND t.valid_from <= i.last_date AND t.valid_to > i.first_date
+"""
+
+_LOADS: Final = """
+SELECT DISTINCT load_id FROM {observations} AS o
+WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s AND source = %(source)s
+  AND instrument_id = ANY (%(instrument_ids)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is read: bound into every statement.
+
+    Parameters
+    ----------
+    underlying : str
+        E.g. ``NIFTY``.
+    start_date, end_date : datetime.date
+        Trade dates, inclusive.
+    bar_seconds : int
+        Resolution of the stored observations, 0 for ticks.
+    source : str
+        Whose observations.
+    known_at : datetime.datetime or None
+        As of when; None for now.
+    fractional : bool
+        Whether the underlying is a pair: its days are those of UTC, its sizes decimals.
+
+    """
+
+    underlying: str
+    start_date: dt.date
+    end_date: dt.date
+    bar_seconds: int
+    source: str
+    known_at: dt.datetime | None
+    fractional: bool
+
+    @property
+    def zone(self) -> str:
+        """Zone of the trade dates."""
+        return "UTC" if self.fractional else MARKET_ZONE
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Observation tables that can hold the underlying at this resolution."""
+        if self.fractional:
+            return ("spot_prices",)
+        daily = ("equity_daily",) if self.bar_seconds >= DAY else ()
+        return ("options_ticks", "futures_ticks", "spot_prices", *daily)
+
+    def typed(self, schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
+        """Give a schema of bars or ticks with the type that sizes have here; bars and ticks know no other decimals."""
+        if not self.fractional:
+            return schema
+        return {name: SIZE if name in {*SIZES, "size"} - {"open_interest"} else dtype for name, dtype in schema.items()}
+
+    def parameters(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any SQL type
+        """Bind the selection, and more, into a statement."""
+        is_bar = self.bar_seconds > TICK
+        start, end = day_bounds(self.start_date, self.end_date, self.zone, of_closes=is_bar)
+        return {
+            "underlying": self.underlying,
+            "start_date": self.start_date,
+            "end_date": self.end_date,
+            "start": start,
+            "end": end,
+            "bar_seconds": self.bar_seconds,
+            "source": self.source,
+            "known_at": self.known_at,
+            "zone": self.zone,
+            "belongs_before": _STAMPED_CLOSES if is_bar else dt.timedelta(),
+            **more,
+        }
+
+    def statement(self, template: str, dataset: str = "") -> str:
+        """Name the tables: those of today, or what was known of them at `known_at`."""
+        for table in ("sessions", "instrument_terms", "continuous_contracts"):
+            template = template.replace(f"{{{table}}}", self._relation(table))
+        return template.replace("{dataset}", dataset).replace("{observations}", self._relation(dataset))
+
+    def _relation(self, table: str) -> str:
+        return table if self.known_at is None else f"{table}_as_of(%(known_at)s)"
+
+
+def read_coverage(connection: psycopg.Connection, selection: Selection) -> pl.DataFrame:
+    """Count what there is, by instrument and trade date.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In the slice's snapshot.
+    selection : Selection
+        What is meant.
+
+    Returns
+    -------
+    polars.DataFrame
+        `dataset`, `instrument_id` as stored, `export_id` as exported, `trade_date`, `rows`, `first_timestamp`,
+        `last_timestamp`, `is_alias`; rolling futures whose contract was delivered itself are left out.
+
+    """
+    query = " UNION ALL ".join(selection.statement(_COVERAGE_OF_TABLE, table) for table in selection.tables)
+    coverage = copy_out(connection, query, _COVERAGE_SCHEMA, selection.parameters())
+    # The contract itself is better evidence than the rolling alias that meant it.
+    return coverage.with_columns(is_alias=pl.col("instrument_id") != pl.col("export_id")).filter(
+        ~pl.col("is_alias") | pl.col("is_alias").all().over("export_id", "trade_date")
+    )
+
+
+def read_instruments(
+    connection: psycopg.Connection, selection: Selection, coverage: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Describe each instrument by the terms of its last observation, and give the terms valid at each of them.
+
+    Parameters
+    ----------
+    connection, selection
+        As for `read_coverage`.
+    coverage : polars.DataFrame
+        What `read_coverage` gave.
+
+    Returns
+    -------
+    tuple of polars.DataFrame
+        `INSTRUMENT_SCHEMA` and `TERM_PERIOD_SCHEMA`.
+
+    """
+    summary = coverage.group_by("export_id").agg(
+        pl.col("first_timestamp").min(),
+        pl.col("last_timestamp").max(),
+        row_count=pl.col("rows").sum(),
+        first_date=pl.col("trade_date").min(),
+        last_date=pl.col("trade_date").max(),
+    )
+    bounds = selection.parameters(
+        instrument_ids=summary["export_id"].to_list(),
+        first_dates=summary["first_date"].to_list(),
+        last_dates=summary["last_date"].to_list(),
+    )
+    described = [name for name in INSTRUMENT_SCHEMA if name not in {"first_timestamp", "last_timestamp", "row_count"}]
+    terms = copy_out(
+        connection,
+        selection.statement(_TERMS),
+        {name: INSTRUMENT_SCHEMA[name] for name in described},
+        bounds,
+    )
+    periods = copy_out(connection, selection.statement(_TERM_PERIODS), TERM_PERIOD_SCHEMA, bounds)
+    instruments = (
+        terms.join(summary, left_on="instrument_id", right_on="export_id", how="inner")
+        .select(list(INSTRUMENT_SCHEMA))
+        .sort("kind", "expiry", "strike", "option_type", "instrument_id")
+    )
+    return instruments, periods.sort("instrument_id", "valid_from")
+
+
+def read_load_ids(connection: psycopg.Connection, selection: Selection, coverage: pl.DataFrame) -> set[int]:
+    """Name the loads that wrote what a coverage counts."""
+    query = " UNION ".join(selection.statement(_LOADS, table) for table in coverage["dataset"].unique().sort())
+    ids = coverage["instrument_id"].unique().to_list()
+    return set(
+        copy_out(connection, query, {"load_id": pl.Int64()}, selection.parameters(instrument_ids=ids))["load_id"]
+    )
+
+
+def bounded_parts(coverage: pl.DataFrame, instrument_ids: list[int] | None) -> list[pl.DataFrame]:
+    """Cut the coverage by exported instrument so that each part holds a bounded number of rows."""
+    wanted = coverage if instrument_ids is None else coverage.filter(pl.col("export_id").is_in(instrument_ids))
+    sizes = wanted.group_by("export_id").agg(pl.col("rows").sum()).sort("export_id")
+    numbered = sizes.with_columns(part=(pl.col("rows").cum_sum() - 1) // ROWS_AT_A_TIME)
+    return wanted.join(numbered.select("export_id", "part"), on="export_id").partition_by("part")
+
+
+def read_bars_of(connection: psycopg.Connection, selection: Selection, part: pl.DataFrame) -> pl.DataFrame:
+    """Read a part's bars as `BAR_SCHEMA`, sorted by instrument and time; of ticks each is a bar, in their order."""
+    if selection.bar_seconds > TICK:
+        bars = _read(connection, selection, part, _BAR_COLUMNS, selection.typed(BAR_SCHEMA))
+        return bars.sort("instrument_id", "timestamp")
+    ticks = read_ticks_of(connection, selection, part)
+    price = pl.col("price")
+    return ticks.select(
+        "instrument_id", "timestamp", open=price, high=price, low=price, close=price, volume="size",
+        open_interest="open_interest",
+    )  # fmt: skip
+
+
+def read_ticks_of(connection: psycopg.Connection, selection: Selection, part: pl.DataFrame) -> pl.DataFrame:
+    """Read a part's ticks as `TICK_SCHEMA`, sorted by instrument, time and sequence."""
+    ticks = _read(connection, selection, part, _TICK_COLUMNS, selection.typed(TICK_SCHEMA))
+    return ticks.sort("instrument_id", "timestamp", "sequence")
+
+
+def _with_sizes(columns: str, dataset: str) -> str:
+    """Write sizes as the frames have them: where the table could hold decimals, whole ones come without."""
+    form = "trim_scale({})" if OBSERVATION_TABLES[dataset].polars_schema()["volume"] == SIZE else "{}"
+    for name in SIZES:
+        value = "coalesce(o.volume, 0)" if name == "volume" else f"o.{name}"
+        columns = columns.replace(f"{{{name}}}", form.format(value))
+    return columns
+
+
+def _read(
+    connection: psycopg.Connection,
+    selection: Selection,
+    part: pl.DataFrame,
+    columns: str,
+    schema: dict[str, pl.DataType],
+) -> pl.DataFrame:
+    rows = pl.concat(
+        copy_out(
+            connection,
+            selection.statement(_ROWS_OF_TABLE.replace("{columns}", _with_sizes(columns, str(dataset))), str(dataset)),
+            schema,
+            selection.parameters(instrument_ids=of_table["instrument_id"].unique().to_list()),
+        )
+        for (dataset,), of_table in part.partition_by("dataset", as_dict=True).items()
+    )
+    if not part["is_alias"].any():
+        return rows
+    shift = pl.duration(microseconds=selection.parameters()["belongs_before"].microseconds)
+    days = part.select("instrument_id", "trade_date", "export_id")
+    trade_date = (pl.col("timestamp") - shift).dt.convert_time_zone(selection.zone).dt.date()
+    return (
+        rows.with_columns(trade_date=trade_date)
+        .join(days, on=["instrument_id", "trade_date"], how="inner")
+        .with_columns(instrument_id="export_id")
+        .select(list(schema))
+    )
