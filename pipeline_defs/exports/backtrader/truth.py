@@ -28,8 +28,8 @@ CONTRACTS_FILE: Final = "contracts.parquet"
 FILES_FILE: Final = "files.parquet"
 BARS_FILE: Final = "bars.parquet"
 TRIAL_FILE: Final = "trial.json"
-LIMIT_FILE: Final = "limit.json"
-"""What a validation without a truth gets in its place: the number of bars that the engine reads at most."""
+ENGINE_BARS: Final = 100_000
+"""Bars that the engine reads at most, the underlying's apart, where nobody asks for more."""
 
 VALUES: Final = (*PRICES, "volume", "open_interest")
 """What is compared of a bar, besides its stamp."""
