@@ -5,20 +5,18 @@ Only the steps of the port belong here. Backtrader is imported by another proces
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from pipeline_defs.exports.backtrader.build import build_files
-from pipeline_defs.exports.backtrader.truth import LIMIT_FILE, write_truth
-from pipeline_defs.exports.verifying import verify_in_process
+from pipeline_defs.exports.backtrader.truth import ENGINE_BARS, write_truth
+from pipeline_defs.exports.verifying import validate_in_process, verify_in_process
 from pipeline_defs.schema.exporters import Exporter
-from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 VERIFY_MODULE: Final = "pipeline_defs.exports.backtrader.verify"
 VALIDATE_MODULE: Final = "pipeline_defs.exports.backtrader.validate"
@@ -30,14 +28,14 @@ class BacktraderExporter(Exporter):
 
     Parameters
     ----------
-    engine_bars : int, default 100_000
+    engine_bars : int, default ENGINE_BARS
         Bars that a verification has Backtrader itself read, the underlying's apart: each in both ways
         of loading, at about 25 000 a second. Of a larger export it reads contracts at even distances; the text of every
         file is compared exactly in any case.
 
     """
 
-    engine_bars: int = 100_000
+    engine_bars: int = ENGINE_BARS
     name = "backtrader"
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
@@ -97,9 +95,4 @@ class BacktraderExporter(Exporter):
             Backtrader reads it otherwise; `failures` say so. Nothing that is in the folder raises here.
 
         """
-        folder = BuiltExport(root, {}, pl.DataFrame(), self.name, {})
-        return verify_in_process(VALIDATE_MODULE, folder, self._write_limit)
-
-    def _write_limit(self, work: Path) -> list[str]:
-        (work / LIMIT_FILE).write_text(json.dumps({"engine_bars": self.engine_bars}), encoding="utf-8")
-        return []
+        return validate_in_process(VALIDATE_MODULE, root, self.name)

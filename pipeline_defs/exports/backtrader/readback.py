@@ -13,7 +13,7 @@ import backtrader as bt
 import polars as pl
 
 from pipeline_defs.exports.backtrader.text import HEADER, STAMP_FORMAT
-from pipeline_defs.exports.backtrader.truth import COMPARED, VALUES
+from pipeline_defs.exports.backtrader.truth import COMPARED, FINGERPRINT, VALUES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,6 +45,8 @@ class TextFile:
         Stamps.
     sums : dict
         Exact sum of each of `VALUES`.
+    fingerprint : int
+        Of all bars together; see `truth.FINGERPRINT`.
 
     """
 
@@ -54,6 +56,7 @@ class TextFile:
     first: dt.datetime | None = None
     last: dt.datetime | None = None
     sums: dict[str, Decimal] = field(default_factory=dict)
+    fingerprint: int = 0
 
 
 class _Recorder(bt.Strategy):  # type: ignore[misc] # Backtrader carries no types
@@ -174,7 +177,8 @@ def _read_batch(contents: list[bytes]) -> Iterator[TextFile]:
         if defect is not None:
             yield TextFile(sha256, defect)
         else:
-            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], {name: row[name] for name in VALUES})
+            sums = {name: row[name] for name in VALUES}
+            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], sums, row["fingerprint"])
 
 
 def _framing_defect(content: bytes) -> str | None:
@@ -231,9 +235,11 @@ def _parse(contents: list[bytes]) -> pl.DataFrame:
     }
     return (
         _lines(contents)
+        .with_columns(fingerprint=FINGERPRINT)
         .group_by("file", maintain_order=True)
         .agg(
             pl.col(VALUES).sum(),
+            pl.col("fingerprint").bitwise_xor(),
             *(pl.when(is_bad.any()).then(is_bad.arg_max()).alias(name) for name, is_bad in bad.items()),
             *(pl.col("line").filter(is_bad).first().alias(f"{name}_line") for name, is_bad in bad.items()),
             rows=pl.len().cast(pl.Int64),

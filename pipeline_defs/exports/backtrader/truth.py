@@ -29,14 +29,20 @@ CONTRACTS_FILE: Final = "contracts.parquet"
 FILES_FILE: Final = "files.parquet"
 BARS_FILE: Final = "bars.parquet"
 TRIAL_FILE: Final = "trial.json"
-LIMIT_FILE: Final = "limit.json"
-"""What a validation without a truth gets in its place: the number of bars that the engine reads at most."""
+ENGINE_BARS: Final = 100_000
+"""Bars that the engine reads at most, the underlying's apart, where nobody asks for more."""
 
 VALUES: Final = (*PRICES, "volume", "open_interest")
 """What is compared of a bar, besides its stamp."""
 
 COMPARED: Final = pl.Decimal(38, PRICE_SCALE)
 """Type to which prices and volumes from the text, from Backtrader and from the truth are brought, exactly."""
+
+FINGERPRINT: Final = pl.struct("time", *VALUES).hash()
+"""Of a bar, from `time` and `VALUES` as `COMPARED`: two values that changed places leave all sums as they were.
+
+Only compared between processes of one machine: another version of Polars may give another.
+"""
 
 _CLAIMED: Final = ("rows", "first_timestamp", "last_timestamp", "close_sum", "volume_sum")
 
@@ -52,8 +58,8 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, engine_ba
         Read in full, once, with its further resolutions.
     folder : Path
         Existing directory outside the export; receives `CONTRACTS_FILE` (terms and settlement of every contract),
-        `FILES_FILE` (bounds and sums of every file), `BARS_FILE` (the bars that the engine must give back one by one)
-        and `TRIAL_FILE`.
+        `FILES_FILE` (bounds, sums and fingerprint of every file), `BARS_FILE` (the bars that the engine must give back
+        one by one) and `TRIAL_FILE`.
     engine_bars : int
         Bars that the engine reads at most; see `choose_for_engine`.
 
@@ -135,22 +141,28 @@ def choose_for_engine(named: pl.DataFrame, settles: int | None, engine_bars: int
 def _read(part: MarketSlice, chosen: list[int], settles: int | None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Read a resolution once: its sums, the chosen instruments' bars, the underlying's bars."""
     no_bars = pl.DataFrame(schema=part.bar_schema)
-    sums, sample, underlying = [_sums(no_bars)], [no_bars], [no_bars]
+    sums, sample, underlying = [_sums(no_bars, part.timezone)], [no_bars], [no_bars]
     for frame in part.read_bars():
         known = frame.with_columns(pl.col("volume", "open_interest").fill_null(0))
-        sums.append(_sums(known))
+        sums.append(_sums(known, part.timezone))
         sample.append(known.filter(pl.col("instrument_id").is_in(chosen)))
         underlying.append(frame.filter(pl.col("instrument_id") == (-1 if settles is None else settles)))
     return pl.concat(sums), pl.concat(sample), pl.concat(underlying)
 
 
-def _sums(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.group_by("instrument_id").agg(
-        pl.col(VALUES).cast(COMPARED).sum().name.suffix("_sum"),
-        rows=pl.len().cast(pl.Int64),
-        first_timestamp=pl.col("timestamp").min(),
-        last_timestamp=pl.col("timestamp").max(),
-        first_close=pl.col("close").sort_by("timestamp").first(),
+def _sums(bars: pl.DataFrame, zone: str) -> pl.DataFrame:
+    compared = bars.with_columns(pl.col(VALUES).cast(COMPARED), time=exchange_time("timestamp", zone))
+    return (
+        compared.with_columns(fingerprint=FINGERPRINT)
+        .group_by("instrument_id")
+        .agg(
+            pl.col(VALUES).sum().name.suffix("_sum"),
+            pl.col("fingerprint").bitwise_xor(),
+            rows=pl.len().cast(pl.Int64),
+            first_timestamp=pl.col("timestamp").min(),
+            last_timestamp=pl.col("timestamp").max(),
+            first_close=pl.col("close").sort_by("timestamp").first(),
+        )
     )
 
 

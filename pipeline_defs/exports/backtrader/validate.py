@@ -8,7 +8,6 @@ business of `verify`.
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ import polars as pl
 from pipeline_defs.errors import ExportError, PipelineError
 from pipeline_defs.exports.backtrader.contracts import read_sidecar
 from pipeline_defs.exports.backtrader.readback import text_bars
-from pipeline_defs.exports.backtrader.truth import LIMIT_FILE, choose_for_engine
+from pipeline_defs.exports.backtrader.truth import ENGINE_BARS, choose_for_engine
 from pipeline_defs.exports.backtrader.verify import check_described_files, check_engine, check_file_names, check_texts
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest
 from pipeline_defs.exports.verifying import Report
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
 _FORMAT: Final = "backtrader"
 
 
-def validate_folder(root: Path, engine_bars: int) -> Report:
+def validate_folder(root: Path, engine_bars: int = ENGINE_BARS) -> Report:
     """Check a folder that says it is a Backtrader export.
 
     Parameters
     ----------
     root : Path
         The folder.
-    engine_bars : int
+    engine_bars : int, default ENGINE_BARS
         Bars that Backtrader reads at most, the underlying's apart; the texts are read whole.
 
     Returns
@@ -62,7 +61,7 @@ def validate_folder(root: Path, engine_bars: int) -> Report:
 def _check_manifest(report: Report, root: Path) -> None:
     try:
         report.expect(f"{MANIFEST_NAME} format", _FORMAT, read_manifest(root)["format"])
-        report.failures.extend(f"{MANIFEST_NAME}: {difference}" for difference in check_manifest(root))
+        report.failures.extend(check_manifest(root))
     except (LookupError, TypeError) as error:
         raise ExportError(
             f"is not a whole manifest: {type(error).__name__}: {error}",
@@ -141,7 +140,7 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        Folder, and the directory that holds `LIMIT_FILE` and takes the report.
+        Folder, and the directory that takes the report.
 
     Returns
     -------
@@ -150,8 +149,7 @@ def main(arguments: Sequence[str]) -> int:
 
     """
     root, work = map(Path, arguments)
-    limit = json.loads((work / LIMIT_FILE).read_text(encoding="utf-8"))
-    report = validate_folder(root, limit["engine_bars"])
+    report = validate_folder(root)
     report.write(work)
     return 1 if report.failures else 0
 

@@ -111,11 +111,16 @@ def check_texts(report: Report, root: Path, files: pl.DataFrame) -> dict[str, Te
         if found.defect is not None:
             report.failures.append(f"{where}: {found.defect}")
             continue
+        known = len(report.failures)
         for name in compared:
             label = {"first": "first stamp", "last": "last stamp"}.get(name, name)
             report.expect(f"{where} {label}", row[name], getattr(found, name))
         for value in sums:
             report.expect(f"{where} sum of {value}", row[f"{value}_sum"], found.sums[value])
+        if len(report.failures) == known and row.get("fingerprint", found.fingerprint) != found.fingerprint:
+            report.failures.append(
+                f"{where}: expected the bars of the slice, found others, though rows, bounds and all sums agree"
+            )
     report.checks["text"] = {"files": len(texts), "bars": sum(text.rows for text in texts.values())}
     return texts
 
@@ -148,6 +153,7 @@ def _check_sidecar(report: Report, sidecar: Sidecar, expected: pl.DataFrame, fil
     report.expect("contracts in the sidecar", expected["name"].to_list(), sorted(contracts))
     told = [(contract.name, bars.bar_seconds, bars.file) for contract in sidecar.contracts for bars in contract.files]
     report.expect("files in the sidecar", sorted(files.select("name", "bar_seconds", "file").rows()), sorted(told))
+    report.expect("zone in the sidecar", files["timezone"].unique().to_list(), [sidecar.timezone])
     settled = 0
     for row in expected.iter_rows(named=True):
         contract = contracts.get(row["name"])

@@ -13,7 +13,8 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader import build as module
 from pipeline_defs.exports.backtrader.build import build_files
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar
-from pipeline_defs.exports.backtrader.exporter import BacktraderExporter
+from pipeline_defs.exports.backtrader.truth import write_truth
+from pipeline_defs.exports.backtrader.verify import verify_export
 from pipeline_defs.schema.exports import SETTLEMENT_SCHEMA, TickSlice
 from pipeline_tests.exports.backtrader.slices import SESSIONS, bars_of, instrument, make_slice, nifty_slice, option
 
@@ -99,16 +100,20 @@ def test_ticks_are_left_out_and_the_export_says_how_many(market: MarketSlice, bu
     assert note in json.loads((built.root / SIDECAR_NAME).read_text())["notes"]
 
 
-def test_official_settlements_are_counted_and_confirmed(market: MarketSlice, build: Build) -> None:
+def test_official_settlements_are_counted_and_confirmed(market: MarketSlice, build: Build, tmp_path: Path) -> None:
     told = pl.DataFrame([(12, SESSIONS[1], Decimal("5.4"), Decimal("24605.4"))], schema=SETTLEMENT_SCHEMA, orient="row")
     official = dataclasses.replace(market, settlements=told)
     built = build(official)
     assert (built.details["contracts_settled"], built.details["settled_by_the_exchange"]) == (5, 1)
-    verification = BacktraderExporter().verify(built, official)
-    assert verification.failures == ()
-    assert verification.checks["trial"]["hold_to_expiry"]["settlement_price"] == "5.40"
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    write_truth(built, official, truth, 1_000)
+    report = verify_export(built.root, truth)
+    assert report.failures == []
+    assert report.checks["trial"]["hold_to_expiry"]["settlement_price"] == "5.40"
     # The same files are not what another settlement asks for.
-    failures = BacktraderExporter().verify(built, market).failures
+    write_truth(built, market, truth, 1_000)
+    failures = verify_export(built.root, truth).failures
     assert "NIFTY_250814_24600_CE basis of that price: expected last underlying bar, found exchange" in failures
 
 

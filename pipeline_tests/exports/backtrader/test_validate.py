@@ -15,9 +15,9 @@ from pipeline_defs.exports.backtrader.build import build_files
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME
 from pipeline_defs.exports.backtrader.exporter import BacktraderExporter
 from pipeline_defs.exports.backtrader.readback import text_bars
-from pipeline_defs.exports.backtrader.truth import LIMIT_FILE
 from pipeline_defs.exports.backtrader.validate import main, validate_folder
 from pipeline_defs.exports.manifest import MANIFEST_NAME, catalog_hash, list_objects, write_manifest
+from pipeline_defs.exports.validating import validate_export
 from pipeline_defs.exports.verifying import REPORT_FILE
 from pipeline_defs.schema.exports import Verification
 from pipeline_tests.exports.backtrader.slices import nifty_slice, with_resolutions
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALL, PUT = "NIFTY_250814_24600_CE_5m.csv", "NIFTY_250814_24500_PE_5m.csv"
-ENGINE_BARS = 100_000
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def folder(published: Path, tmp_path: Path) -> Path:
 
 
 def failures(root: Path) -> list[str]:
-    return validate_folder(root, ENGINE_BARS).failures
+    return validate_folder(root).failures
 
 
 def change(root: Path, file: str, edit: Callable[[str], str], *, hide: bool = False) -> None:
@@ -85,7 +84,7 @@ def entry_of(content: dict[str, Any], file: str) -> dict[str, Any]:
 
 
 def test_a_published_folder_is_whole_and_the_engine_has_read_it(published: Path) -> None:
-    report = validate_folder(published, ENGINE_BARS)
+    report = validate_folder(published)
     assert report.failures == []
     assert report.checks["files"] == 25
     assert report.checks["text"] == {"files": 24, "bars": 8 * (20 + 4 + 2)}
@@ -103,7 +102,15 @@ def test_another_process_says_the_same(published: Path) -> None:
     verification = BacktraderExporter().validate(published)
     assert (verification.passed, verification.failures) == (True, ())
     assert verification.engine.startswith("backtrader 1.")
-    assert verification.checks == validate_folder(published, ENGINE_BARS).checks
+    assert verification.checks == validate_folder(published).checks
+
+
+def test_the_check_of_any_format_tells_each_reason_once(folder: Path) -> None:
+    change(folder, CALL, unsorted)
+    found = validate_export(folder)
+    assert not found.passed
+    assert len(set(found.failures)) == len(found.failures)
+    assert [failure.split(":")[0] for failure in found.failures] == [CALL, CALL, f"{CALL} sha256"]
 
 
 def test_a_folder_that_is_none_is_refused_and_not_raised_over(tmp_path: Path) -> None:
@@ -159,10 +166,11 @@ def unsorted(text: str) -> str:
 def test_a_damaged_file_is_refused_with_the_reason(
     folder: Path, damage: Callable[[str], str], reason: str, *, hide: bool
 ) -> None:
+    size = (folder / CALL).stat().st_size
     change(folder, CALL, damage, hide=hide)
     found = failures(folder)
     assert any(failure.startswith(CALL) and reason in failure for failure in found), found
-    assert any(failure.startswith(f"{MANIFEST_NAME}: {CALL}: expected ") for failure in found) != hide
+    assert any(failure.startswith(f"{CALL}: expected {size} bytes with sha256 ") for failure in found) != hide
 
 
 def test_two_files_that_were_swapped_are_told(folder: Path) -> None:
@@ -181,8 +189,8 @@ def test_two_files_that_were_swapped_are_told(folder: Path) -> None:
 def test_files_that_are_missing_or_too_many_are_told(folder: Path) -> None:
     (folder / CALL).rename(folder / "OTHER_IDX.csv")
     assert failures(folder) == [
-        f"{MANIFEST_NAME}: {CALL}: is missing",
-        f"{MANIFEST_NAME}: OTHER_IDX.csv: is not in the manifest",
+        f"{CALL}: is missing",
+        "OTHER_IDX.csv: is not in the manifest",
     ]
     manifest = json.loads((folder / MANIFEST_NAME).read_text())
     (folder / MANIFEST_NAME).write_text(json.dumps({**manifest, "objects": list_objects(folder)}))
@@ -203,7 +211,7 @@ def test_a_sidecar_that_is_missing_or_damaged_is_told(folder: Path) -> None:
     assert any("contracts.json: is not a whole sidecar: TypeError" in failure for failure in failures(folder))
     (folder / SIDECAR_NAME).unlink()
     found = failures(folder)
-    assert f"{MANIFEST_NAME}: {SIDECAR_NAME}: is missing" in found
+    assert f"{SIDECAR_NAME}: is missing" in found
     assert any("holds no contracts.json" in failure for failure in found)
 
 
@@ -269,9 +277,8 @@ def test_what_backtrader_reads_otherwise_than_it_is_written_is_told(
 
 
 def test_the_command_exits_with_the_verdict(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / LIMIT_FILE).write_text('{"engine_bars": 10}')
     assert main([str(folder), str(tmp_path)]) == 0
     (folder / CALL).unlink()
     assert main([str(folder), str(tmp_path)]) == 1
     report = json.loads((tmp_path / REPORT_FILE).read_text())
-    assert f"{MANIFEST_NAME}: {CALL}: is missing" in report["failures"]
+    assert f"{CALL}: is missing" in report["failures"]

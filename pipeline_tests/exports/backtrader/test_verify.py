@@ -151,6 +151,28 @@ def test_a_text_that_is_not_what_was_exported_is_told(case: Case, change: Callab
     assert any(failure.startswith(f"{FILE} sha256") for failure in failures)
 
 
+def with_volumes_exchanged(text: str) -> str:
+    first, second = text.splitlines()[2:4]
+    one, other = first.split(","), second.split(",")
+    assert one[5] != other[5]
+    one[5], other[5] = other[5], one[5]
+    return text.replace(first, ",".join(one)).replace(second, ",".join(other))
+
+
+def test_two_values_that_changed_places_are_told_of_any_file_though_all_sums_agree(case: Case) -> None:
+    # None of the contracts is read by the engine.
+    write_truth(case.built, case.market, case.truth, 0)
+    case.edit(FILE, with_volumes_exchanged)
+    told, hashed = case.failures()
+    assert told == f"{FILE}: expected the bars of the slice, found others, though rows, bounds and all sums agree"
+    assert hashed.startswith(f"{FILE} sha256: expected ")
+
+
+def test_another_zone_in_the_sidecar_is_told(case: Case) -> None:
+    case.edit("contracts.json", lambda text: text.replace("Asia/Kolkata", "UTC"))
+    assert case.failures() == ["zone in the sidecar: expected ['Asia/Kolkata'], found ['UTC']"]
+
+
 @pytest.mark.parametrize(
     ("term", "value", "message"),
     [
