@@ -13,8 +13,8 @@ from pipeline_defs.warehouse.slices import open_market_slice
 
 if TYPE_CHECKING:
     import datetime as dt
-    from pathlib import Path
 
+    from pipeline_defs.storage.locations import Location
     from pipeline_defs.warehouse.connection import Warehouse
 
 
@@ -25,7 +25,7 @@ def export_underlying(
     start_date: dt.date,
     end_date: dt.date,
     *,
-    output: Path,
+    output: Location,
     known_at: dt.datetime | None = None,
 ) -> PublishedExport:
     """Export an underlying's minute bars, verified by the engine, and record the catalog.
@@ -40,8 +40,8 @@ def export_underlying(
         E.g. ``NIFTY``.
     start_date, end_date : datetime.date
         Trade dates, inclusive.
-    output : Path
-        Directory to publish; replaced atomically if it is one of our exports.
+    output : Path or S3Location
+        Directory or prefix to publish; replaced atomically if it is one of our exports.
     known_at : datetime.datetime, optional
         Export what was known at this instant: an earlier export can be made again, byte for byte.
 
@@ -53,6 +53,8 @@ def export_underlying(
     ------
     ExportError
         If there is nothing to export or the engine did not confirm the export; nothing is published then.
+    StorageError
+        If an object store refuses or fails.
 
     """
     with open_market_slice(warehouse, underlying, start_date, end_date, known_at=known_at) as market:
@@ -61,7 +63,7 @@ def export_underlying(
         warehouse,
         market,
         format_name=format_name,
-        path=published.path,
+        path=str(published.path),
         catalog_hash=published.catalog_hash,
         size_bytes=published.size_bytes,
         verification=published.verification,

@@ -24,6 +24,7 @@ from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.storage.locations import as_uri
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
@@ -121,9 +122,9 @@ def _materialized(
         asset_key=key,
         data_version=dg.DataVersion(published.catalog_hash),
         metadata={
-            "path": dg.MetadataValue.path(published.path),
-            "dagster/uri": published.path.as_uri(),
-            "manifest": dg.MetadataValue.path(published.manifest),
+            "path": dg.MetadataValue.path(str(published.path)),
+            "dagster/uri": as_uri(published.path),
+            "manifest": dg.MetadataValue.path(str(published.manifest)),
             "catalog_hash": published.catalog_hash,
             "engine": published.engine,
             "first_session": sessions[0].isoformat(),
