@@ -145,7 +145,7 @@ def explained(location: S3Location) -> Iterator[None]:
             where=where,
             next_step="try again later; PIPELINE_S3_TIMEOUT (seconds) and AWS_MAX_ATTEMPTS say how long to wait",
         ) from None
-    except (boto.HTTPClientError, boto.IncompleteReadError, RetriesExceededError) as error:
+    except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, RetriesExceededError) as error:
         # The library's own text repeats the endpoint with whatever login it may hold.
         raise StorageError(
             f"the store at {_endpoint()} cannot be reached ({type(error).__name__})",

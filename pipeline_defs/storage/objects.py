@@ -193,7 +193,7 @@ class ObjectStore:
                     raise
                 try:
                     return _write_and_digest(body, target)
-                except (boto.HTTPClientError, boto.IncompleteReadError):
+                except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError):
                     # The client asks again until an answer begins; one that breaks off is for us to ask for again.
                     if not attempts_left:
                         raise

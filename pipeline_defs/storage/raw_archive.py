@@ -16,6 +16,7 @@ import secrets
 import shutil
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -240,7 +241,8 @@ def _keep_file(file: Path, target: Path, sha256: str) -> None:
             next_step="make room and rights there, or set PIPELINE_RAW_ARCHIVE=off",
         ) from error
     finally:
-        arriving.unlink(missing_ok=True)
+        with suppress(OSError):
+            arriving.unlink()
 
 
 def _digest(path: Path) -> str:
