@@ -10,6 +10,8 @@ import pytest
 
 from pipeline_defs.storage.locations import S3Location
 from pipeline_defs.storage.objects import ObjectStore
+from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.storage.door import Door
 from pipeline_tests.storage.s3_server import serving
 
@@ -67,6 +69,13 @@ def s3(s3_door: Door, s3_variables: dict[str, str], monkeypatch: pytest.MonkeyPa
 def store(s3: Door, shared_store: ObjectStore) -> ObjectStore:
     assert s3.url
     return shared_store
+
+
+@pytest.fixture(scope="session")
+def template_url(template_url: str) -> str:
+    """Migrated once; every test that asks for a database works on a copy."""
+    upgrade(Warehouse(template_url))
+    return template_url
 
 
 def set_environment(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:

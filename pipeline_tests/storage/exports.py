@@ -19,7 +19,7 @@ def make_export(folder: Path, files: dict[str, bytes], **more: object) -> Path:
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
-    content = {"kind": "market-data-pipeline export", "objects": list_objects(folder), **more}
+    content = {"kind": "market-data-pipeline export", "version": 1, "objects": list_objects(folder), **more}
     (folder / MANIFEST_NAME).write_text(json.dumps(content))
     return folder
 

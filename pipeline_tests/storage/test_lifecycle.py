@@ -39,7 +39,7 @@ def test_rules_are_applied_beside_those_of_others_and_replace_our_own(store: Obj
         "logs/: deleted after 3 days [of the logs]",
         f"another base/: unfinished uploads are removed after 7 days [{RULE_PREFIX}another base: unfinished uploads]",
         f"market data/: unfinished uploads are removed after 3 days [{RULE_PREFIX}market data: unfinished uploads]",
-        f"market data/raw/: moves to GLACIER after 30 days, deleted after 800 days [{RULE_PREFIX}market data: raw files]",
+        f"{base.key}/raw/: moves to GLACIER after 30 days, deleted after 800 days [{RULE_PREFIX}{base.key}: raw files]",
     ]
 
 
