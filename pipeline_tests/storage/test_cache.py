@@ -163,7 +163,7 @@ def test_readers_at_once_fetch_a_catalog_once(s3: Door, base: S3Location, cache:
 def test_another_processs_catalog_is_not_removed_until_it_ends_or_is_killed(
     base: S3Location, cache: CatalogCache, export: Path
 ) -> None:
-    command = [sys.executable, "-c", READER, cache.folder, str(base)]
+    command = [sys.executable, "-c", READER, str(cache.folder), str(base)]
     with subprocess.Popen(
         command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as reader:
