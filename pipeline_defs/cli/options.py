@@ -6,6 +6,9 @@ import datetime as dt
 
 import click
 
+from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.schema.lengths import parse_lengths
+
 
 class _Date(click.ParamType[dt.date]):
     """A calendar date as YYYY-MM-DD."""
@@ -49,9 +52,6 @@ INSTANT = _Instant()
 """Use as ``type=INSTANT``."""
 
 
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
 class _BarLengths(click.ParamType[tuple[int, ...]]):
     """Lengths of bars as traders write them, e.g. 1m,1h,1d."""
 
@@ -61,13 +61,10 @@ class _BarLengths(click.ParamType[tuple[int, ...]]):
         """Turn the text into seconds, the shortest first, or fail with what was expected."""
         if isinstance(value, tuple):
             return value
-        lengths = []
-        for text in str(value).split(","):
-            number, unit = text.strip()[:-1], text.strip()[-1:]
-            if not (number.isascii() and number.isdecimal() and int(number) and unit in _UNIT_SECONDS):
-                self.fail(f"{text!r} is not a length of bars; expected e.g. 1m, 5m, 1h or 1d", param, ctx)
-            lengths.append(int(number) * _UNIT_SECONDS[unit])
-        return tuple(sorted(set(lengths)))
+        try:
+            return parse_lengths(str(value))
+        except ConfigurationError as error:
+            self.fail(error.what, param, ctx)
 
 
 BAR_LENGTHS = _BarLengths()

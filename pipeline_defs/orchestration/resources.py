@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from pipeline_defs.orchestration.landing import expected_name_dates, landed_files
+from pipeline_defs.schema.lengths import parse_lengths
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import get_source
 from pipeline_defs.storage.locations import Location, parse_location
@@ -126,6 +127,11 @@ class FolderExport(ExportPort):
 
     format_name: str = Field(description="Format, as in the registry.")
     folder: str = Field(default="", description=_WHERE_TO_PUBLISH)
+    bars: str = Field(
+        default="1m,1h,1d",
+        description="Lengths of bars: the shortest is read, the others are made of it, session by session.",
+    )
+    ticks: bool = Field(default=False, description="Export ticks, too, in formats that have a place for them.")
 
     def place(self, underlying: str, month: str) -> Location:
         """Give the place of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
@@ -151,8 +157,18 @@ class FolderExport(ExportPort):
         """
         from pipeline_defs.publishing import export_underlying  # noqa: PLC0415 -- only a run needs it
 
-        output = self.place(underlying, month)
-        return export_underlying(warehouse, self.format_name, underlying, start_date, end_date, output=output)
+        shortest, *longer = parse_lengths(self.bars)
+        return export_underlying(
+            warehouse,
+            self.format_name,
+            underlying,
+            start_date,
+            end_date,
+            output=self.place(underlying, month),
+            bar_seconds=shortest,
+            resolutions=longer,
+            with_ticks=self.ticks,
+        )
 
 
 def import_port_key(source: str) -> str:
