@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
     "csv": "pipeline_defs.exports.generic.exporter:CsvExporter",
+    "lean": "pipeline_defs.exports.lean.exporter:LeanExporter",
     "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
     "parquet": "pipeline_defs.exports.generic.exporter:ParquetExporter",
 }

@@ -17,6 +17,7 @@ from pipeline_defs.exports.backtrader.naming import bar_length, underlying_id, u
 from pipeline_defs.exports.backtrader.settlement import with_settlements
 from pipeline_defs.exports.backtrader.text import exchange_time
 from pipeline_defs.exports.periods import changing_terms, terms_as_text
+from pipeline_defs.exports.trials import choose_option
 from pipeline_defs.schema.columns import PRICE_SCALE
 
 if TYPE_CHECKING:
@@ -193,30 +194,14 @@ def _described(truth: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 
 def _trial(truth: pl.DataFrame, finest: pl.DataFrame) -> dict[str, Any] | None:
-    """Choose the option nearest to the money that is settled within the slice, and work out its outcome."""
+    """Choose an option that is settled within the slice, and work out its outcome."""
     bounds = finest.select("instrument_id", "first_timestamp", "last_timestamp", "first_close")
-    latest = finest["last_timestamp"].max()
-    on = pl.coalesce("underlying_close", "strike")
-    # An order is filled with the next bar that comes, so there must be one after the first.
-    candidates = (
-        truth.join(bounds, on="instrument_id", how="inner")
-        .filter(
-            (pl.col("kind") == "OPT")
-            & pl.col("settlement_price").is_not_null()
-            & (
-                pl.col("first_timestamp")
-                < pl.coalesce("underlying_timestamp", pl.min_horizontal("expiry_close", pl.lit(latest)))
-            )
-        )
-        .with_columns(distance=(on - pl.col("strike")).abs())
-        # One that is worth something tells more than one that expires worthless.
-        .sort(pl.col("settlement_price") == 0, "distance", "name")
-    )
-    if candidates.is_empty():
+    option = choose_option(truth.join(bounds, on="instrument_id", how="inner"))
+    if option is None:
         return None
-    option = candidates.row(0, named=True)
     quantity = option["lot_size"] or 1
     return {
+        "instrument_id": option["instrument_id"],
         "contract": option["name"],
         "quantity": quantity,
         "entry_price": str(option["first_close"]),

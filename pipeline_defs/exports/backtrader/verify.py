@@ -265,7 +265,8 @@ def _check_trial(report: Report, root: Path, expected: dict[str, Any] | None) ->
     except PipelineError as error:
         report.failures.append(f"trial backtest of {expected['contract']}: expected a settlement, found {error.what}")
         return
-    report.checks["trial"] = {"hold_to_expiry": json.loads(result.to_json())}
+    told = json.loads(result.to_json()) | {"instrument_id": expected["instrument_id"]}
+    report.checks["trial"] = {"hold_to_expiry": told}
     found = {
         "entry_price": result.entry_price,
         "entry_time": result.entry_time,

@@ -2,6 +2,7 @@
 
 ``datasets``  which files a slice becomes, and the frames of each with the contracts' own columns
 ``checks``    what a frame must be before a byte of it is written
+``ordering``  whether rows ascend, from frame to frame
 ``writing``   frames to files, one after the other
 ``reading``   files back to frames, by another library than the one that wrote them
 ``sidecar``   ``schema.json``: what each file holds, described from the schema

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from pipeline_defs.errors import ExportError
+from pipeline_defs.exports.generic.ordering import Order
 from pipeline_defs.schema.interchange import BARS, OWN_TERMS
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ class RowChecks:
     dataset: Dataset
     start: dt.datetime
     end: dt.datetime
-    _last_instrument: int | None = field(default=None, init=False)
+    _order: Order = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no row."""
+        self._order = Order(self.dataset.key)
 
     def check(self, rows: pl.DataFrame) -> None:
         """Refuse a frame that is not as it should be.
@@ -70,42 +75,31 @@ class RowChecks:
         verdicts = rows.select(is_bad.any().alias(what) for what, is_bad in rules.items())
         for what, is_bad in rules.items():
             if verdicts.item(0, what):
-                _refuse(rows, what, is_bad)
-        self._last_instrument = rows.item(-1, "instrument_id")
+                _refuse(rows.filter(is_bad), what)
+        row = self._order.first_break(rows)
+        if row is not None:
+            _refuse(rows[row], f"rows are not sorted by {' and '.join(self.dataset.key)}, or one is there twice")
 
     def _rules(self, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         columns = set(rows.columns)
         required = [name for name in rows.columns if name not in _OPTIONAL]
-        instrument, time = pl.col("instrument_id"), pl.col("timestamp")
+        time = pl.col("timestamp")
         early = time <= self.start if self.dataset.content == BARS else time < self.start
         rules = {
             "the slice does not announce the instrument": pl.all_horizontal(pl.col(list(OWN_TERMS)).is_null()),
             "a required value is missing": pl.any_horizontal(pl.col(required).is_null()),
-            f"rows are not sorted by {' and '.join(self.dataset.key)}, or one is there twice": ~self._ascends(),
             "a price is not above zero": pl.any_horizontal(pl.col(n) <= 0 for n in _PRICES if n in columns),
             "a count is below zero": pl.any_horizontal(pl.col(n) < 0 for n in _COUNTED if n in columns),
             f"the stamp lies outside the sessions, {self.start.isoformat()} to {self.end.isoformat()}": (
                 early | (time > self.end)
             ),
         }
-        if self._last_instrument is not None:
-            rules["the reader gave rows of an instrument after those of a later one"] = (
-                instrument <= self._last_instrument
-            )
         if self.dataset.content == BARS:
             rules["high and low do not enclose the prices"] = ~(
                 (pl.col("high") >= pl.max_horizontal("open", "low", "close"))
                 & (pl.col("low") <= pl.min_horizontal("open", "close"))
             )
         return rules
-
-    def _ascends(self) -> pl.Expr:
-        """Tell whether each row's key is above the one before: compared from the last part of the key to the first."""
-        *first, last = self.dataset.key
-        ascends = pl.col(last) > pl.col(last).shift()
-        for name in reversed(first):
-            ascends = (pl.col(name) > pl.col(name).shift()) | ((pl.col(name) == pl.col(name).shift()) & ascends)
-        return ascends.fill_null(value=True)
 
 
 def check_announced(dataset: Dataset, summary: pl.DataFrame) -> None:
@@ -137,8 +131,9 @@ def check_announced(dataset: Dataset, summary: pl.DataFrame) -> None:
         )
 
 
-def _refuse(rows: pl.DataFrame, what: str, is_bad: pl.Expr) -> None:
-    row: dict[str, Any] = rows.filter(is_bad).row(0, named=True)
+def _refuse(bad: pl.DataFrame, what: str) -> None:
+    """Raise for the first bad row."""
+    row: dict[str, Any] = bad.row(0, named=True)
     values = ", ".join(f"{name} {row[name]}" for name in row if name in {*_PRICES, *_COUNTED})
     raise ExportError(
         f"{what}: {values}",

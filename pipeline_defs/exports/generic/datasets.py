@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.interchange import (
     ACTIONS,
     BAR_COLUMNS,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _DATED_TERMS: Final = ("symbol", "underlying", "expiry", "strike")
 """Terms of `OWN_TERMS` that can change while the instrument stays the same."""
+
+PIECE: Final = 1 << 18
+"""Rows that are given at a time: with ten columns of terms they take far more room than what the reader holds."""
 
 _INSTANT: Final = dt.timedelta(microseconds=1)
 
@@ -92,6 +96,11 @@ def datasets(market: MarketSlice) -> tuple[Dataset, ...]:
     -------
     tuple of Dataset
         Bars by resolution, the finest first; ticks; then the small files that there is something for.
+
+    Raises
+    ------
+    ExportError
+        If a small file's rows have other types than the schema says.
 
     """
     stored = file_stem(BARS, market.bar_seconds)
@@ -199,8 +208,9 @@ def _bars(part: MarketSlice, derived_from: str | None) -> Dataset:
 
     def read() -> Iterator[pl.DataFrame]:
         for frame in part.read_bars():
-            rows = with_terms(frame, part, instruments, part.bar_seconds)
-            yield (_with_settlements(rows, part) if settles else rows).select(list(schema))
+            for piece in frame.iter_slices(PIECE):
+                rows = with_terms(piece, part, instruments, part.bar_seconds)
+                yield (_with_settlements(rows, part) if settles else rows).select(list(schema))
 
     return Dataset(BARS, schema, part.bar_seconds, derived_from, part.instruments, read)
 
@@ -214,7 +224,8 @@ def _ticks(market: MarketSlice) -> Dataset:
 
     def read() -> Iterator[pl.DataFrame]:
         for frame in ticks.read():
-            yield with_terms(frame, market, instruments, TICK).select(list(schema))
+            for piece in frame.iter_slices(PIECE):
+                yield with_terms(piece, market, instruments, TICK).select(list(schema))
 
     return Dataset(TICKS, schema, TICK, None, ticks.instruments, read)
 
@@ -222,6 +233,8 @@ def _ticks(market: MarketSlice) -> Dataset:
 def _small(content: str, rows: pl.DataFrame) -> Dataset:
     schema = SMALL_FILES[content]
     sorted_rows = rows.select(list(schema)).sort(ROW_KEYS[content], nulls_last=False)
+    if dict(sorted_rows.schema) != schema:
+        raise ExportError(f"{content} came with the columns {dict(sorted_rows.schema)}, expected {schema}")
     return Dataset(content, schema, None, None, None, lambda: iter([sorted_rows]))
 
 

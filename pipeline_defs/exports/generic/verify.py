@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from pipeline_defs.errors import PipelineError
+from pipeline_defs.exports.generic.ordering import Order
 from pipeline_defs.exports.generic.reading import READERS, reader_version
 from pipeline_defs.exports.generic.sidecar import read_sidecar
 from pipeline_defs.exports.generic.summaries import COLUMN_HASH, Summary
@@ -142,10 +143,10 @@ def _check_file(report: Report, root: Path, entry: dict[str, Any], truth: Path |
     """Read one file and compare; give its sums by instrument, or its rows if it is a small one."""
     schema, name, content = _schema_of(report, entry), entry["path"], entry["content"]
     frames = READERS[Path(name).suffix.removeprefix(".")](root / name, schema)
-    order = _Order(name, ROW_KEYS[content])
+    order = Order(ROW_KEYS[content])
     if content not in {BARS, TICKS}:
         rows = pl.concat([pl.DataFrame(schema=schema), *frames])
-        order.check(report, rows)
+        _check_order(report, name, order, rows)
         report.expect(f"rows of {name}", entry["rows"], rows.height)
         if truth is not None:
             _compare_rows(report, name, rows, pl.read_parquet(truth))
@@ -153,7 +154,7 @@ def _check_file(report: Report, root: Path, entry: dict[str, Any], truth: Path |
     summary = Summary(content)
     summary.add(pl.DataFrame(schema=schema))
     for rows in frames:
-        order.check(report, rows)
+        _check_order(report, name, order, rows)
         odd = rows.filter(pl.col("bar_seconds").ne_missing(entry["bar_seconds"]))
         report.expect(f"rows of {name} of another resolution than {entry['bar_seconds']} s", 0, odd.height)
         summary.add(rows)
@@ -168,33 +169,12 @@ def _check_file(report: Report, root: Path, entry: dict[str, Any], truth: Path |
     return found
 
 
-class _Order:
-    """Whether the rows of a file ascend strictly by their key, from frame to frame as well."""
-
-    def __init__(self, name: str, key: tuple[str, ...]) -> None:
-        self.name, self.key = name, key
-        self.last: pl.DataFrame | None = None
-        self.is_broken = False
-
-    def check(self, report: Report, rows: pl.DataFrame) -> None:
-        """Note a failure at the first row that does not ascend."""
-        keys = rows.select(self.key)
-        joined = keys if self.last is None else pl.concat([self.last, keys])
-        steps = _ascends(joined, self.key)
-        if not self.is_broken and not steps.all():
-            self.is_broken = True
-            position = steps.arg_min() or 0
-            row = ", ".join(f"{name} {value}" for name, value in joined.row(position, named=True).items())
-            report.failures.append(f"{self.name}: rows are not sorted by {' and '.join(self.key)}, or twice at {row}")
-        self.last = keys.tail(1) if keys.height else self.last
-
-
-def _ascends(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
-    *first, last = key
-    ascends = pl.col(last) > pl.col(last).shift()
-    for name in reversed(first):
-        ascends = (pl.col(name) > pl.col(name).shift()) | ((pl.col(name) == pl.col(name).shift()) & ascends)
-    return rows.select(ascends.fill_null(value=True).alias("ascends")).to_series()
+def _check_order(report: Report, name: str, order: Order, rows: pl.DataFrame) -> None:
+    position = order.first_break(rows)
+    if position is not None:
+        values = rows.select(order.key).row(position, named=True)
+        told = ", ".join(f"{column} {value}" for column, value in values.items())
+        report.failures.append(f"{name}: rows are not sorted by {' and '.join(order.key)}, or twice at {told}")
 
 
 def _compare_rows(report: Report, name: str, found: pl.DataFrame, expected: pl.DataFrame) -> None:

@@ -72,7 +72,7 @@ def _judge_hold(report: Report, trial: dict[str, Any], reading: DumpedReading) -
     ]
     expected = [
         ("BUY", Decimal(trial["traded_price"]), trial["quantity"], _microseconds(trial["traded_time"])),
-        ("SELL", Decimal(trial["settlement_price"]), trial["quantity"], _microseconds(trial["exit_time"])),
+        ("SELL", Decimal(trial["worth_over_underlying"]), trial["quantity"], _microseconds(trial["exit_time"])),
     ]
     report.checks["trial"] = {"hold_to_expiry": {"instrument": trial["instrument"], "fills": played["fills"]}}
     report.expect(f"trial backtest of {trial['instrument']}, fills", expected, fills)

@@ -149,7 +149,7 @@ def _empty_batch(reading: Reading, key: Key, indices: list[int]) -> ImportBatch:
         bar_seconds=bar_seconds,
         trade_date=trade_date,
         contracts=pl.DataFrame(schema=CONTRACT_SCHEMA),
-        observations=pl.DataFrame(schema=OBSERVATION_SCHEMA),
+        observations=pl.DataFrame(schema=FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA),
         rejects=pl.DataFrame(schema=REJECT_SCHEMA),
         files=reading.files.filter(pl.col("file_index").is_in(indices)),
         findings=reading.findings,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.settings import PROJECT_ROOT
+from pipeline_defs.sources.manual_csv.reasons import REASONS
 from pipeline_tests.sources.manual_csv.reading import HEADER, ROW, only, read, refused, write
 
 if TYPE_CHECKING:
@@ -257,3 +259,10 @@ def test_a_rolling_future_needs_its_rank(tmp_path: Path) -> None:
 
     assert batches[0].contracts["rank"].to_list() == [1]
     assert [reason for _, reason, _ in refused(batches)] == ["bad_contract", "bad_contract"]
+
+
+def test_the_manual_explains_every_reason_in_the_order_of_the_checks() -> None:
+    manual = (PROJECT_ROOT / "docs" / "sources" / "manual-csv.md").read_text(encoding="utf-8")
+    table = "\n".join(f"| `{reason}` | {meaning} |" for reason, meaning in REASONS.items())
+
+    assert table in manual
