@@ -39,10 +39,14 @@ def csv_files(bars: pl.DataFrame, zone: str) -> Iterator[tuple[int, bytes]]:
         blank line Backtrader does not load the file).
 
     """
+    # The contracts of a chain share their stamps: each is formatted once, a third of the work.
+    stamps = bars.select(pl.col("timestamp").unique()).with_columns(
+        text=exchange_time("timestamp", zone).dt.to_string(STAMP_FORMAT)
+    )
     lines = bars.select(
         "instrument_id",
         line=pl.concat_str(
-            exchange_time("timestamp", zone).dt.to_string(STAMP_FORMAT),
+            pl.col("timestamp").replace_strict(stamps["timestamp"], stamps["text"], return_dtype=pl.String),
             *(plain_decimal(price) for price in PRICES),
             number("volume", bars.schema["volume"]),
             number("open_interest", bars.schema["open_interest"]),
