@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import PipelineError
+from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ def _run(settings: Settings) -> Iterator[str]:
         _say(f"exporting {month}: each catalog is read back by its engine before it is published")
         runs.append(_succeeded(materialize_partition(_CATALOG_ASSETS, month, instance)))
     yield from _imported(warehouse, sample)
-    folders = {name: settings.catalogs_dir / name / UNDERLYING / month[:7] for name in ("nautilus", "backtrader")}
+    folders = {name: settings.catalogs_dir / name / UNDERLYING / month[:7] for name in sorted(EXPORTERS)}
     yield from _published(folders)
+    yield from _parity(settings.catalogs_dir / "certificates" / UNDERLYING / month[:7] / "certificate.json")
     contract = _held_contract(warehouse, sample)
     _say("holding one option to expiry in both engines")
     yield from _held(folders, contract)
@@ -146,7 +148,16 @@ def _published(folders: dict[str, Path]) -> Iterator[str]:
         described = json.loads((folder / "_manifest.json").read_text(encoding="utf-8"))
         counts = ", ".join(f"{count:,} {what}" for what, count in described["counts"].items())
         yield f"{name:<11} {folder}"
-        yield f"            {counts}; confirmed by {described['engine']}"
+        yield f"            {counts}; confirmed by {described['verification']['engine']}"
+
+
+def _parity(file: Path) -> Iterator[str]:
+    certificate = json.loads(file.read_text(encoding="utf-8"))
+    if not certificate["passed"]:
+        raise PipelineError("the formats do not agree:\n" + "\n".join(certificate["differences"]), where=str(file))
+    yield f"parity      {', '.join(catalog['format'] for catalog in certificate['catalogs'])} give the same bars:"
+    for part in certificate["resolutions"]:
+        yield f"            {part['rows']:,} of {part['bar_seconds']:,} s, {part['contracts']} contracts"
 
 
 def _held_contract(warehouse: Warehouse, sample: GeneratedSample) -> Contract:

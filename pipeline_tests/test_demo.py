@@ -33,6 +33,7 @@ def test_the_demo_imports_exports_and_both_engines_agree(tmp_path: Path) -> None
     assert "sessions    5: 2025-08-08 to 2025-08-14" in summary
     assert "confirmed by nautilus_trader" in summary
     assert "confirmed by backtrader" in summary
+    assert "parity      backtrader, csv, lean, nautilus, parquet give the same bars:" in summary
     profits = re.findall(r"profit (-?[\d.]+) ", summary)
     assert len(profits) == 2
     assert profits[0] == profits[1]
