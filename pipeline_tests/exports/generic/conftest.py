@@ -28,9 +28,9 @@ class Exports:
     """Published exports by format and slice; each is made when it is first asked for."""
 
     root: Path
-    made: dict[tuple[str, str], PublishedExport]
+    made: dict[tuple[str, str], PublishedExport[Path]]
 
-    def of(self, file_format: str, name: str = "nifty") -> PublishedExport:
+    def of(self, file_format: str, name: str = "nifty") -> PublishedExport[Path]:
         key = (file_format, name)
         if key not in self.made:
             self.made[key] = export_slice(file_format, SLICES[name](), self.root / file_format / name)

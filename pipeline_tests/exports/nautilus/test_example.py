@@ -28,12 +28,12 @@ def _run(catalog: Path, instrument: str, quantity: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
-def test_an_option_is_settled_at_the_exchange_s_own_price(published: PublishedExport) -> None:
+def test_an_option_is_settled_at_the_exchange_s_own_price(published: PublishedExport[Path]) -> None:
     assert _run(published.path, "NIFTY250814C24500.NSE", "75") == [
         "BUY 75 NIFTY250814C24500.NSE at 90.05",
         "SELL 75 NIFTY250814C24500.NSE at 108.40",
     ]
 
 
-def test_a_pair_is_bought_by_fractions_and_held(published_pairs: PublishedExport) -> None:
+def test_a_pair_is_bought_by_fractions_and_held(published_pairs: PublishedExport[Path]) -> None:
     assert _run(published_pairs.path, "BTCUSDT.BINANCE", "0.5") == ["BUY 0.50000000 BTCUSDT.BINANCE at 117000.01000000"]
