@@ -6,6 +6,7 @@
 ``validating`` any export on its own: its manifest, and what its format can say of the files
 ``nautilus``   catalogs for Nautilus Trader
 ``backtrader`` CSV files, a contracts sidecar and a loader for Backtrader
+``generic``    CSV and Parquet files for any tool, described by a sidecar
 
 A format knows the schema and its engine, not the warehouse and not the other formats.
 """

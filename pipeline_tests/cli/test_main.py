@@ -174,3 +174,10 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["pipeline", "tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_a_mapping_is_for_sources_that_take_one(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run("import", "--source", "nse-csv", "--mapping", "mine.toml", capsys=capsys)
+
+    assert (code, out) == (1, "")
+    assert "no setting mapping, expected some of path" in err

@@ -101,12 +101,13 @@ def line_text(fields: pl.DataFrame, separator: str) -> pl.Series:
     Returns
     -------
     polars.Series
-        Text, cut; of a Parquet row, its values separated by commas.
+        Text, cut; of a Parquet row, its plain values separated by commas.
 
     """
     if TEXT in fields.columns:
         return fields[TEXT].str.head(MAX_TEXT)
-    columns = [pl.col(name).cast(pl.String).fill_null("") for name in fields.columns if name != LINE]
+    plain = [name for name, dtype in fields.schema.items() if name != LINE and not dtype.is_nested()]
+    columns = [pl.col(name).cast(pl.String, strict=False).fill_null("") for name in plain]
     return fields.select(pl.concat_str(columns, separator=separator).str.head(MAX_TEXT)).to_series()
 
 

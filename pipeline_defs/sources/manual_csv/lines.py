@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PORTION_BYTES: Final = 1 << 24
 
+MAX_LINE_BYTES: Final = 1 << 20
+"""A longer line is none: the file is no text, or its line ends are lost."""
+
 LINE: Final = "#line"
 """Column of physical line numbers, counted from 1."""
 
@@ -79,7 +82,7 @@ def read_header(path: Path, separator: str) -> list[str]:
 
     """
     with path.open("rb") as file:
-        first = file.readline(PORTION_BYTES).removeprefix(_MARK)
+        first = file.readline(MAX_LINE_BYTES).removeprefix(_MARK)
     if not first.strip():
         return []
     try:
@@ -113,6 +116,11 @@ def read_lines(path: Path, header: list[str], separator: str) -> Iterator[Chunk]
     Chunk
         In file order.
 
+    Raises
+    ------
+    SourceError
+        If a line is longer than `MAX_LINE_BYTES` and a portion.
+
     """
     first_line = 2
     for portion in _portions(path):
@@ -125,13 +133,20 @@ def read_lines(path: Path, header: list[str], separator: str) -> Iterator[Chunk]
 
 def _portions(path: Path) -> Iterator[bytes]:
     """Cut a file at line ends, its header left out."""
+    most = max(MAX_LINE_BYTES, PORTION_BYTES)
     with path.open("rb") as file:
-        file.readline()
+        file.readline(MAX_LINE_BYTES)
         rest = b""
         while read := file.read(PORTION_BYTES):
             data = rest + read
             end = data.rfind(b"\n") + 1
             rest = data[end:]
+            if len(rest) > most:
+                raise SourceError(
+                    f"has a line of more than {most} bytes",
+                    where=str(path),
+                    next_step="check that it is a CSV file with line ends",
+                )
             if end:
                 yield data[:end]
         if rest:

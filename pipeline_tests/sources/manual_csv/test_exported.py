@@ -286,7 +286,7 @@ texts = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(CELLS)), text=texts)
 def test_any_cell_is_stored_exactly_or_its_line_refused(tmp_path: Path, name: str, text: str) -> None:
     cells = ROW.replace(",94,92.5,", ",999999999999.99999999,0.00000001,").split(",")

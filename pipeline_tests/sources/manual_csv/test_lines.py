@@ -113,5 +113,13 @@ def test_a_first_line_that_is_no_header_is_refused(tmp_path: Path, content: byte
         read_header(file(tmp_path / "x.csv", content), ",")
 
 
+def test_a_file_without_line_ends_is_no_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "PORTION_BYTES", 16)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 32)
+
+    with pytest.raises(SourceError, match="has a line of more than 32 bytes"):
+        read(file(tmp_path / "x.csv", b"a,b\n1,2\n" + b"x" * 1000))
+
+
 def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
     assert read_header(file(tmp_path / "x.csv", b""), ",") == []

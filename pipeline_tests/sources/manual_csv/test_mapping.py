@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from pipeline_defs.errors import ConfigurationError, SchemaDriftError
+from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
 from pipeline_defs.sources.manual_csv.adapter import ManualCsvSource
 from pipeline_defs.sources.manual_csv.mapping import read_mapping
 from pipeline_tests.sources.manual_csv.reading import (
@@ -227,7 +227,7 @@ def test_a_plain_header_must_say_everything(tmp_path: Path) -> None:
 def parquet(path: Path, **columns: pl.Series) -> Path:
     rows = pl.DataFrame(
         {"Date": ["13/08/2025", "13/08/2025"], "Time": ["09:15", "09:16"], **{name: [100.5, 100.5] for name in "OHLC"}}
-    ).with_columns(Vol=pl.lit(10, pl.Int32), **columns)
+    ).with_columns(**({"Vol": pl.lit(10, pl.Int32)} | columns))
     rows.write_parquet(path.with_suffix(".parquet"))
     return path.with_suffix(".parquet")
 
@@ -244,6 +244,22 @@ def test_floats_of_a_parquet_file_stand_for_their_shortest_decimal_and_are_never
     ((line, reason, text),) = refused(batches)
     assert (line, reason) == (2, "bad_price")
     assert text.startswith("13/08/2025,09:16,100.5,100.5000000000001,0.1,")
+
+
+def test_columns_that_no_field_needs_may_be_of_any_type(tmp_path: Path) -> None:
+    mapped(tmp_path)
+    path = parquet(tmp_path / "reliance", C=pl.Series([100.5, -1.0]), more=pl.Series([[1], [2]]))
+
+    ((line, reason, text),) = refused(read(path))
+    assert (line, reason) == (2, "non_positive_price")
+    assert text.startswith("13/08/2025,09:16,")
+
+
+def test_a_field_of_a_type_that_it_cannot_have_is_refused(tmp_path: Path) -> None:
+    mapped(tmp_path)
+
+    with pytest.raises(SourceError, match="column Vol is of type List"):
+        read(parquet(tmp_path / "reliance", Vol=pl.Series([[1], [2]])))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, 1e-9, 1e17])

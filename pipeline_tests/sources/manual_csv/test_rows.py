@@ -83,7 +83,6 @@ BAD = [
             "NaN",
             "inf",
             "93.123456789",
-            '"1,000"',
             "+93",
             " 93",
             "93.",
@@ -128,13 +127,27 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("values", "reason"), BAD, ids=str)
-def test_any_other_cell_refuses_its_line_and_no_other(tmp_path: Path, values: dict[str, str], reason: str) -> None:
-    bad = row(**values)
-    batches = read(write(tmp_path / "mine.csv", HEADER, ROW, bad, row(timestamp="2025-08-13T03:48:00Z")))
+def test_any_other_cell_refuses_its_line_and_no_other(tmp_path: Path) -> None:
+    lines = [row(**values) for values, _ in BAD]
+    good = [row(timestamp=f"2025-08-13T{hour:02}:{minute:02}:00Z") for hour in range(4, 6) for minute in range(60)]
+    between = [line for pair in zip(lines, good, strict=False) for line in pair]
 
-    assert refused(batches) == [(3, reason, bad)]
-    assert sorted(line for batch in batches for line in batch.observations["line"]) == [2, 4]
+    batches = read(write(tmp_path / "mine.csv", HEADER, ROW, *between))
+
+    expected = [(3 + 2 * k, reason, line) for k, (line, (_, reason)) in enumerate(zip(lines, BAD, strict=True))]
+    assert len(good) > len(lines)
+    assert refused(batches) == expected
+    stored = sorted(line for batch in batches for line in batch.observations["line"])
+    assert stored == [2, *range(4, 4 + 2 * len(lines), 2)]
+
+
+def test_a_number_in_quotes_is_read_like_any_other(tmp_path: Path) -> None:
+    bad = row(open='"1,000"')
+    good = row(open='"93.05"', timestamp="2025-08-13T03:47:00Z")
+    batches = read(write(tmp_path / "mine.csv", HEADER, bad, good))
+
+    assert refused(batches) == [(2, "bad_price", bad)]
+    assert batches[0].observations["open"].to_list() == [Decimal("93.05")]
 
 
 def test_a_cell_with_a_comma_in_quotes_is_one_cell(tmp_path: Path) -> None:
