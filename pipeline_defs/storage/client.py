@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -78,6 +79,8 @@ def make_client(*, connections: int) -> Any:  # noqa: ANN401 -- boto3 makes its 
         import boto3  # noqa: PLC0415 -- half a second, and only those need it who use an object store
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.handlers import add_expect_header  # noqa: PLC0415
+        from botocore.session import get_session  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(
             f"object stores need boto3, which is not installed ({error})",
@@ -99,13 +102,27 @@ def make_client(*, connections: int) -> Any:  # noqa: ANN401 -- boto3 makes its 
         user_agent_extra="market-data-pipeline",
     )
     try:
-        session = boto3.Session()
-        return session.client("s3", region_name=session.region_name or os.environ.get("AWS_REGION"), config=config)
+        core = get_session()
+        core.register_component("data_loader", _loader())
+        session = boto3.Session(botocore_session=core)
+        region = session.region_name or os.environ.get("AWS_REGION")
+        client = session.client("s3", region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(
             f"no client of the object store can be made: {_one_line(error)}",
             next_step="check the AWS_* variables and the profile files",
         ) from None
+    # Asking first whether an object may be sent costs a round trip for each, and most of ours are small.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    return client
+
+
+@cache
+def _loader() -> Any:  # noqa: ANN401 -- botocore's
+    """Give what reads the descriptions of the service, which then reads them once."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 -- see make_client
+
+    return create_loader()
 
 
 @contextmanager

@@ -124,3 +124,14 @@ def test_what_was_not_deleted_is_said(store: ObjectStore, base: S3Location, monk
     monkeypatch.setattr(store.client, "delete_objects", lambda **_: refused)
     with pytest.raises(StorageError, match="1 objects were not deleted, the first for AccessDenied"):
         store.delete_many([base / "a"])
+
+
+def test_a_large_object_of_which_a_part_is_refused_is_an_error_that_names_it(
+    s3: Door, store: ObjectStore, base: S3Location, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(PART_BYTES + 1))
+    s3.fault = lambda _method, path: 503 if "partNumber=2" in path else None
+    with pytest.raises(StorageError, match="market data/large: the store failed with 503"):
+        store.upload(Upload(tmp_path / "large", base / "large", "0" * 64, PART_BYTES + 1))
+    assert store.list_below(base) == {}
+    assert "Uploads" not in store.client.list_multipart_uploads(Bucket=base.bucket)  # what arrived is not left there
