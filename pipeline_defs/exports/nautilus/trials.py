@@ -66,6 +66,7 @@ def _hold(terms: pl.DataFrame, underlying: pl.DataFrame, end: dt.datetime, speci
         "instrument": option["engine_id"],
         "bar_specification": specification,
         "quantity": quantity,
+        "is_delivered": not terms.filter(pl.col("kind") == "EQ").is_empty(),
         "entry_price": str(option["first_close"]),
         "entry_time": option["first_timestamp"].isoformat(),
         "traded_price": None if option["traded_close"] is None else str(option["traded_close"]),

@@ -26,7 +26,7 @@ from pipeline_defs.exports.registry import get_exporter
 from pipeline_defs.exports.verifying import REPORT_FILE
 from pipeline_defs.schema.exports import READBACK_SCHEMA
 from pipeline_defs.settings import PROJECT_ROOT
-from pipeline_tests.exports.nautilus.slices import file_of
+from pipeline_tests.exports.nautilus.slices import file_of, share_slice
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
@@ -209,3 +209,19 @@ def test_an_option_without_any_volume_is_not_judged(market: MarketSlice, nautilu
     verified = exporter.verify(exporter.build(still, tmp_path / "catalog"), still)
     assert verified.passed
     assert verified.checks["trial"] == "not judged, since NIFTY250814C24600.NSE has no volume"
+
+
+def test_an_option_on_a_share_is_bought_but_its_delivery_is_not_asked_for(nautilus_2: Path, tmp_path: Path) -> None:
+    assert nautilus_2.exists()
+    market = share_slice()
+    (tmp_path / "catalog").mkdir()
+    exporter = Nautilus2Exporter()
+    built = exporter.build(market, tmp_path / "catalog")
+    assert built.counts["index_prices"] == 0
+    assert (
+        "this version settles options on a share only in a run that holds trades of the share" in built.details["notes"]
+    )
+    verified = exporter.verify(built, market)
+    assert verified.failures == ()
+    (fill,) = verified.checks["trial"]["hold_to_expiry"]["fills"]
+    assert (fill["side"], fill["price"]) == ("BUY", "1400.40")
