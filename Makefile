@@ -2,11 +2,11 @@
 # Variables: PYTHON=/path/to/python (3.12 or 3.13), PIPELINE_HOME=/folder/of/the/state, UPGRADE=1 (make lock).
 
 PY := .venv/bin/python
-SOURCES := pipeline_defs pipeline_tests benchmarks tools
+SOURCES := pipeline_defs pipeline_tests benchmarks examples tools
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev demo ui test test-servers check format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 demo ui test test-servers check format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,13 +17,16 @@ environment: ## .venv with all that runs the product
 environment-dev: ## the same and the tools of development
 	@sh tools/environment.sh dev
 
+environment-nautilus2: environment ## .venv-nautilus2, where catalogs for the pre-release of Nautilus 2 are verified
+	@sh tools/nautilus2.sh
+
 demo: environment ## sample data in, verified catalogs out, a strategy in both engines, a summary
 	@$(PY) -m pipeline_defs.demo
 
 ui: environment ## the Dagster UI on the same state
 	@.venv/bin/pipeline ui
 
-test: environment-dev ## all tests; those of the database on three servers; fails below 90 % coverage
+test: environment-dev environment-nautilus2 ## all tests; those of the database on three servers; fails below 90 % coverage
 	@$(PY) -m pipeline_tests.servers
 
 test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 2 minutes)

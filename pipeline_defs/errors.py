@@ -61,3 +61,7 @@ class WarehouseError(PipelineError):
 
 class ExportError(PipelineError):
     """An export could not be built, or the engine did not confirm it; nothing was published."""
+
+
+class StorageError(PipelineError):
+    """An object store or the cache refused, cannot be reached, or holds something else than was published."""

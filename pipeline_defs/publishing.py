@@ -20,24 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pipeline_defs.storage.locations import Location
     from pipeline_defs.warehouse.connection import Warehouse
 
 
-def export_underlying(
+def export_underlying[Place: Location](
     warehouse: Warehouse,
     format_name: str,
     underlying: str,
     start_date: dt.date,
     end_date: dt.date,
     *,
-    output: Path,
+    output: Place,
     known_at: dt.datetime | None = None,
     source: str | None = None,
     bar_seconds: int = MINUTE,
     resolutions: Sequence[int] = (),
     with_ticks: bool = False,
     bars_from_ticks: bool = False,
-) -> PublishedExport:
+) -> PublishedExport[Place]:
     """Export an underlying's bars, verified by the engine, and record the catalog.
 
     Parameters
@@ -50,8 +51,8 @@ def export_underlying(
         E.g. ``NIFTY``.
     start_date, end_date : datetime.date
         Trade dates, inclusive.
-    output : Path
-        Directory to publish; replaced atomically if it is one of our exports.
+    output : Path or S3Location
+        Directory or prefix to publish; replaced atomically if it is one of our exports.
     known_at : datetime.datetime, optional
         Export what was known at this instant: an earlier export can be made again, byte for byte.
     source, bar_seconds, resolutions, with_ticks, bars_from_ticks
@@ -65,6 +66,8 @@ def export_underlying(
     ------
     ExportError
         If there is nothing to export or the engine did not confirm the export; nothing is published then.
+    StorageError
+        If an object store refuses or fails.
 
     """
     with open_market_slice(
@@ -84,7 +87,7 @@ def export_underlying(
         warehouse,
         market,
         format_name=format_name,
-        path=published.path,
+        path=str(published.path),
         catalog_hash=published.catalog_hash,
         size_bytes=published.size_bytes,
         verification=published.verification,

@@ -8,8 +8,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from pipeline_defs.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+GIB: Final = 1 << 30
+DEFAULT_CACHE_BYTES: Final = 10 * GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,22 @@ class Settings:
         ``PIPELINE_HOME``; default ``.pipeline`` in the clone (ignored by git).
     database_url : str or None
         ``PIPELINE_DATABASE_URL``; None selects the embedded PostgreSQL below `home`.
+    object_store : str or None
+        ``PIPELINE_OBJECT_STORE``: ``s3://bucket/prefix`` below which catalogs (and, if asked for, raw files) are kept;
+        None keeps them below `home`.
+    raw_archive : str or None
+        ``PIPELINE_RAW_ARCHIVE``: the base, a folder or ``s3://`` URL, below whose ``raw/`` deliveries are kept before
+        they are parsed; ``on`` takes the object store or else `home`; None, or ``off``, keeps nothing.
+    cache_bytes : int
+        ``PIPELINE_CACHE_GIB`` (default 10): how much the read cache of catalogs may hold.
 
     """
 
     home: Path
     database_url: str | None
+    object_store: str | None = None
+    raw_archive: str | None = None
+    cache_bytes: int = DEFAULT_CACHE_BYTES
 
     def __repr__(self) -> str:
         """Leave the URL out: it may carry a password."""
@@ -49,6 +66,11 @@ class Settings:
         return self.home / "catalogs"
 
     @property
+    def cache_dir(self) -> Path:
+        """Local copies of catalogs that were read from an object store."""
+        return self.home / "cache"
+
+    @property
     def landing_dir(self) -> Path:
         """Drop folder of the NSE files, watched by the sensor."""
         return self.home / "landing"
@@ -62,6 +84,35 @@ def load_settings() -> Settings:
     Settings
         With an absolute home.
 
+    Raises
+    ------
+    ConfigurationError
+        If ``PIPELINE_CACHE_GIB`` is not a positive number.
+
     """
     home = Path(os.environ.get("PIPELINE_HOME") or PROJECT_ROOT / ".pipeline").expanduser().resolve()
-    return Settings(home=home, database_url=os.environ.get("PIPELINE_DATABASE_URL") or None)
+    object_store = os.environ.get("PIPELINE_OBJECT_STORE") or None
+    raw_archive = os.environ.get("PIPELINE_RAW_ARCHIVE") or "off"
+    if raw_archive == "on":
+        raw_archive = object_store or str(home)
+    return Settings(
+        home=home,
+        database_url=os.environ.get("PIPELINE_DATABASE_URL") or None,
+        object_store=object_store,
+        raw_archive=None if raw_archive == "off" else raw_archive,
+        cache_bytes=_cache_bytes(os.environ.get("PIPELINE_CACHE_GIB") or ""),
+    )
+
+
+def _cache_bytes(text: str) -> int:
+    if not text:
+        return DEFAULT_CACHE_BYTES
+    try:
+        size = int(float(text) * GIB)
+    except (ValueError, OverflowError):
+        size = 0
+    if size <= 0:
+        raise ConfigurationError(
+            f"PIPELINE_CACHE_GIB is {text!r}, expected a positive number of GiB", next_step="set it to, say, 10"
+        )
+    return size

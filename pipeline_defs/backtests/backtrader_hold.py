@@ -28,8 +28,8 @@ from backtrader.utils.date import num2date
 from pipeline_defs.backtests.result import Fill, HoldResult
 from pipeline_defs.errors import ConfigurationError, ExportError, PipelineError
 from pipeline_defs.exports.backtrader.broker import SettlingBroker
+from pipeline_defs.exports.backtrader.contracts import read_sidecar
 from pipeline_defs.exports.backtrader.loader import add_chain
-from pipeline_defs.exports.backtrader.text import EXCHANGE_ZONE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -88,13 +88,14 @@ def hold_to_expiry(directory: Path, contract: str, quantity: int) -> HoldResult:
     Returns
     -------
     HoldResult
-        Settled at the intrinsic value over the underlying's last close up to the expiry.
+        Settled at the price in the sidecar: the exchange's own, or the intrinsic value over the underlying's last
+        close up to the expiry.
 
     Raises
     ------
     ConfigurationError
         If the quantity is out of range, the contract is not in the export, does not expire within it,
-        or the underlying has no bar on the day of expiry.
+        or there is neither an official settlement price nor a bar of the underlying on the day of expiry.
     ExportError
         If the folder is not a Backtrader export, or the position was not bought or not settled.
 
@@ -107,7 +108,7 @@ def hold_to_expiry(directory: Path, contract: str, quantity: int) -> HoldResult:
     _refuse_unsettled(next(feed.contract for feed in feeds if feed.contract.name == contract))
     cerebro.addstrategy(_BuyFirstBar, contract=contract, quantity=quantity)
     (strategy,) = cerebro.run()
-    return _result(contract, quantity, strategy)
+    return _result(contract, quantity, strategy, read_sidecar(directory).timezone)
 
 
 def _refuse_unsettled(contract: Contract) -> None:
@@ -121,7 +122,7 @@ def _refuse_unsettled(contract: Contract) -> None:
         )
 
 
-def _result(contract: str, quantity: int, strategy: _BuyFirstBar) -> HoldResult:
+def _result(contract: str, quantity: int, strategy: _BuyFirstBar, zone: str) -> HoldResult:
     executions = [bit for order in strategy.completed for bit in order.executed.exbits]
     sizes = [bit.size for bit in executions]
     if sizes != [quantity, -quantity]:
@@ -132,7 +133,7 @@ def _result(contract: str, quantity: int, strategy: _BuyFirstBar) -> HoldResult:
             next_step="the contract needs a bar before the last one of the export",
         )
     bought, settled = (
-        Fill("BUY" if bit.size > 0 else "SELL", _price(bit.price), _instant(bit.dt)) for bit in executions
+        Fill("BUY" if bit.size > 0 else "SELL", _price(bit.price), _instant(bit.dt, zone)) for bit in executions
     )
     return HoldResult(
         engine=ENGINE,
@@ -154,9 +155,9 @@ def _price(price: float) -> Decimal:
     return in_paise if in_paise == exact else exact
 
 
-def _instant(day_number: float) -> dt.datetime:
+def _instant(day_number: float, zone: str) -> dt.datetime:
     naive: dt.datetime = num2date(day_number)
-    return naive.replace(tzinfo=ZoneInfo(EXCHANGE_ZONE))
+    return naive.replace(tzinfo=ZoneInfo(zone))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

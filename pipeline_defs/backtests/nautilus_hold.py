@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import sys
 import warnings
 from decimal import Decimal
@@ -37,6 +38,7 @@ from nautilus_trader.trading.strategy import Strategy
 
 from pipeline_defs.backtests.result import STALE_AFTER, Fill, HoldResult
 from pipeline_defs.errors import ConfigurationError, ExportError, PipelineError
+from pipeline_defs.exports.nautilus.settlement import SETTLEMENT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,12 +84,14 @@ class _BuyFirstBar(Strategy):  # type: ignore[misc] # Nautilus' compiled classes
     on_order_denied = on_order_rejected
 
 
-def hold_to_expiry(catalog: Path, instrument: str, quantity: int) -> HoldResult:
+def hold_to_expiry(
+    catalog: Path, instrument: str, quantity: int, *, settlement_price: Decimal | None = None
+) -> HoldResult:
     """Buy an option at the close of its first bar and hold it until the engine settles it.
 
-    Settlement is in cash at the intrinsic value over the underlying's last price before expiry. The
-    engine would deliver shares for an option on a share; to state its value in cash as well, the
-    share is presented to it as an index.
+    Settlement is in cash: at the exchange's own price where the catalog has one, else at the intrinsic value over the
+    underlying's last price before expiry. The engine would deliver shares for an option on a share; to state its value
+    in cash as well, the share is presented to it as an index.
 
     Parameters
     ----------
@@ -97,6 +101,8 @@ def hold_to_expiry(catalog: Path, instrument: str, quantity: int) -> HoldResult:
         The option's Nautilus id, e.g. ``NIFTY250814C24500.NSE``.
     quantity : int
         Units to buy, 1 to `MAX_QUANTITY`.
+    settlement_price : decimal.Decimal, optional
+        What the exchange settled a unit at; default what the catalog says of it.
 
     Returns
     -------
@@ -129,6 +135,7 @@ def hold_to_expiry(catalog: Path, instrument: str, quantity: int) -> HoldResult:
             base_currency=option.quote_currency,
             starting_balances=[Money(_CAPITAL, option.quote_currency)],
             fill_model=BestPriceFillModel(),
+            settlement_prices=_settlement_prices(catalog, option, settlement_price),
         )
         engine.add_instrument(underlying)
         engine.add_instrument(option)
@@ -141,6 +148,17 @@ def hold_to_expiry(catalog: Path, instrument: str, quantity: int) -> HoldResult:
         return _result(instrument, quantity, strategy)
     finally:
         engine.dispose()
+
+
+def _settlement_prices(
+    catalog: Path, option: OptionContract, settlement_price: Decimal | None
+) -> dict[InstrumentId, float]:
+    """Give the exchange's price where it is known; the engine takes a float, and rounds it to the option's decimals."""
+    if settlement_price is not None:
+        return {option.id: float(settlement_price)}
+    file = catalog / SETTLEMENT_FILE
+    prices = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {option.id: prices[option.id.value]} if option.id.value in prices else {}
 
 
 def _option(catalog: ParquetDataCatalog, instrument: str) -> OptionContract:

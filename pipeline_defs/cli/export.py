@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline_defs.cli.options import BAR_LENGTHS, DATE, INSTANT
 from pipeline_defs.settings import load_settings
+from pipeline_defs.storage.locations import parse_location
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--underlying", required=True, help="E.g. NIFTY.")
 @click.option("--start-date", type=DATE, required=True, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, required=True, help="Last trade date, inclusive.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Directory to publish.")
+@click.option("--output", required=True, help="Directory to publish, or s3://bucket/prefix.")
 @click.option(
     "--as-of", "known_at", type=INSTANT, help="Export what was known at this instant, e.g. 2025-08-14T18:00+05:30."
 )
@@ -41,7 +41,7 @@ def export(
     underlying: str,
     start_date: dt.date,
     end_date: dt.date,
-    output: Path,
+    output: str,
     known_at: dt.datetime | None,
     lengths: tuple[int, ...],
     from_ticks: bool,  # noqa: FBT001 -- click passes flags by name
@@ -62,7 +62,7 @@ def export(
         underlying,
         start_date,
         end_date,
-        output=output.expanduser().absolute(),
+        output=parse_location(output),
         known_at=known_at,
         source=source,
         bar_seconds=lengths[0],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.option("--source", "source_name", required=True, help="Adapter, e.g. nse-csv.")
 @click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="What the columns of one's own files mean (TOML).")
 @click.option("--underlying", help="Only this underlying.")
 @click.option("--start-date", type=DATE, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def import_data(
     source_name: str,
     path: Path | None,
+    mapping: Path | None,
     underlying: str | None,
     start_date: dt.date | None,
     end_date: dt.date | None,
@@ -41,15 +43,18 @@ def import_data(
     """
     from pipeline_defs.schema.batches import ImportRequest  # noqa: PLC0415 -- polars takes a moment to load
     from pipeline_defs.sources.registry import get_source  # noqa: PLC0415
+    from pipeline_defs.storage.raw_archive import open_raw_archive  # noqa: PLC0415
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
     from pipeline_defs.warehouse.loading import import_source  # noqa: PLC0415
     from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415
 
     reports: list[LoadReport] = []
     try:
-        source = get_source(source_name)
-        request = ImportRequest(start_date=start_date, end_date=end_date, underlying=underlying, path=path)
-        for report in import_source(open_warehouse(load_settings()), source, request, reread=reread):
+        source = get_source(source_name, **({} if mapping is None else {"mapping": str(mapping)}))
+        settings = load_settings()
+        archive = open_raw_archive(settings, source.name)
+        request = ImportRequest(start_date, end_date, underlying, path, archive=archive)
+        for report in import_source(open_warehouse(settings), source, request, reread=reread):
             reports.append(report)
             if not as_json:
                 click.echo(_line(report))
@@ -70,6 +75,27 @@ def _line(report: LoadReport) -> str:
         f" read {report.read}, stored {report.stored}, unchanged {report.unchanged}, corrected {report.corrected},"
         f" retired {report.retired}; {refused}"
     )
+
+
+@click.command()
+@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
+@click.option("--force", is_flag=True, help="Also if a newer load has filled the partition: it becomes what it was.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def replay(load_id: int, force: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+    """Import once more what a load read, from the raw archive.
+
+    Nothing changes unless the code that reads it, or the rows, have changed since.
+    """
+    from pipeline_defs.replaying import replay_load  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    settings = load_settings()
+    reports = list(replay_load(open_warehouse(settings), settings, load_id, force=force))
+    if as_json:
+        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
+    else:
+        for report in reports:
+            click.echo(_line(report))
 
 
 @click.command()

@@ -13,8 +13,9 @@ from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
 from pipeline_defs.cli.history import corrections, diff
-from pipeline_defs.cli.imports import import_data, quarantine
+from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
+from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
 from pipeline_defs.errors import PipelineError
@@ -30,7 +31,22 @@ def commands() -> None:
     """
 
 
-for command in (tickers, import_data, quarantine, terms, export, certify, corrections, diff, database, doctor, ui):
+for command in (
+    tickers,
+    import_data,
+    quarantine,
+    replay,
+    terms,
+    export,
+    certify,
+    corrections,
+    diff,
+    storage,
+    cache,
+    database,
+    doctor,
+    ui,
+):
     commands.add_command(command)
 
 

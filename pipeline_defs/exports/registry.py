@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Final, cast
 from pipeline_defs.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pipeline_defs.schema.exports import Exporter
+    from pipeline_defs.schema.exporters import Exporter
 
 EXPORTERS: Final = {
     "backtrader": "pipeline_defs.exports.backtrader.exporter:BacktraderExporter",
+    "csv": "pipeline_defs.exports.generic.exporter:CsvExporter",
+    "lean": "pipeline_defs.exports.lean.exporter:LeanExporter",
     "nautilus": "pipeline_defs.exports.nautilus.exporter:NautilusExporter",
+    "parquet": "pipeline_defs.exports.generic.exporter:ParquetExporter",
 }
 """Format name to ``module:class``."""
 

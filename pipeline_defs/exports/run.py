@@ -1,23 +1,29 @@
 """The one way from a slice to a published export: build, verify in the engine, describe, publish.
 
-What a format looks like belongs to its exporter, how a directory is published to `storage.publish`.
-Everything happens in a hidden folder beside the output, so whatever goes wrong before the last step
-leaves the output as it was.
+What a format looks like belongs to its exporter, how a directory is published to `storage.publish`, and objects to
+`storage.publish_objects`. Everything happens in a hidden folder, beside the output or, for an object store, below the
+home folder, so whatever goes wrong before the last step leaves the output as it was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
 from pipeline_defs.exports.registry import get_exporter
+from pipeline_defs.settings import load_settings
+from pipeline_defs.storage.contents import refuse_foreign
+from pipeline_defs.storage.locations import Location, S3Location
+from pipeline_defs.storage.objects import ObjectStore
 from pipeline_defs.storage.publish import publish_directory, staging
+from pipeline_defs.storage.publish_objects import publish_objects, refuse_foreign_objects
 
 if TYPE_CHECKING:
     import datetime as dt
-    from pathlib import Path
 
     import polars as pl
 
@@ -27,14 +33,14 @@ _FAILURES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedExport:
+class PublishedExport[Place: Location]:
     """An export that its engine has confirmed and that readers can see.
 
     Parameters
     ----------
-    path : Path
-        Published folder, absolute.
-    manifest : Path
+    path : Path or S3Location
+        Published folder, absolute, or prefix.
+    manifest : Path or S3Location
         Its manifest.
     format : str
         Name of the format.
@@ -55,8 +61,8 @@ class PublishedExport:
 
     """
 
-    path: Path
-    manifest: Path
+    path: Place
+    manifest: Place
     format: str
     catalog_hash: str
     counts: dict[str, int]
@@ -64,7 +70,7 @@ class PublishedExport:
     verification: Verification
     known_at: dt.datetime
     size_bytes: int
-    instruments: pl.DataFrame
+    instruments: pl.DataFrame = field(compare=False)
 
     @property
     def verified(self) -> bool:
@@ -94,7 +100,7 @@ class PublishedExport:
         }
 
 
-def export_slice(format_name: str, market: MarketSlice, output: Path) -> PublishedExport:
+def export_slice[Place: Location](format_name: str, market: MarketSlice, output: Place) -> PublishedExport[Place]:
     """Export a slice, have the engine verify it, and publish it atomically.
 
     Parameters
@@ -103,9 +109,9 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
         As in ``pipeline export --format``.
     market : MarketSlice
         What to export.
-    output : Path
-        Folder to publish. An export of ours that is there is replaced, or left alone if it already
-        holds the same bytes.
+    output : Path or S3Location
+        Folder, or prefix in an object store, to publish. An export of ours that is there is replaced, or left alone if
+        it already holds the same bytes; of an object store's, only what changed is sent.
 
     Returns
     -------
@@ -118,14 +124,17 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
     ExportError
         If the slice is empty, `output` holds files that no export of ours put there, the slice cannot
         be expressed in the format, or the engine did not confirm it. Nothing is published then.
+    StorageError
+        If the object store refuses or fails; what was published before stays readable then.
 
     """
     exporter = get_exporter(format_name)
-    output = output.absolute()
+    if isinstance(output, Path):
+        output = cast("Place", output.absolute())
     where = f"{format_name} export of {market.underlying} {market.start_date} to {market.end_date}"
     _refuse_empty(market, where)
     _refuse_foreign(output)
-    with staging(output) as staged:
+    with staging(_staging_place(output)) as staged:
         built = exporter.build(market, staged)
         verification = exporter.verify(built, market)
         if not verification.passed:
@@ -136,11 +145,10 @@ def export_slice(format_name: str, market: MarketSlice, output: Path) -> Publish
             )
         write_manifest(staged, format_name, market, built, verification)
         described = read_manifest(staged)
-        if not _is_published(staged, output):
-            publish_directory(staged, output)
+        _publish(staged, output)
     return PublishedExport(
         path=output,
-        manifest=output / MANIFEST_NAME,
+        manifest=cast("Place", output / MANIFEST_NAME),
         format=format_name,
         catalog_hash=described["catalog_hash"],
         counts=built.counts,
@@ -163,31 +171,26 @@ def _refuse_empty(market: MarketSlice, where: str) -> None:
         )
 
 
-def _refuse_foreign(output: Path) -> None:
-    """Refuse to replace what is not ours: replacing means removing."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
-    if not (output / MANIFEST_NAME).is_file():
-        raise ExportError(
-            f"is not empty and not one of our exports (it holds no {MANIFEST_NAME}), so it is not replaced",
-            where=str(output),
-            next_step="choose another output folder, or empty this one",
-        )
-    ours = {entry["path"] for entry in read_manifest(output)["objects"]} | {MANIFEST_NAME}
-    found = (path.relative_to(output) for path in output.rglob("*") if path.is_file())
-    foreign = sorted(
-        path.as_posix()
-        for path in found
-        # Hidden files are what file managers leave behind.
-        if path.as_posix() not in ours and not path.name.startswith(".")
-    )
-    if foreign:
-        raise ExportError(
-            f"holds {len(foreign)} files that the export did not put there and that replacing it would remove: "
-            f"{_told(foreign, ', ')}",
-            where=str(output),
-            next_step="move them elsewhere, or choose another output folder",
-        )
+def _staging_place(output: Location) -> Path:
+    """Give the folder beside which an export is built."""
+    if isinstance(output, S3Location):
+        return load_settings().home / "publishing" / hashlib.sha256(str(output).encode()).hexdigest()[:16]
+    return output
+
+
+def _refuse_foreign(output: Location) -> None:
+    """Refuse to replace what is not ours, before anything is built."""
+    if isinstance(output, S3Location):
+        refuse_foreign_objects(ObjectStore.open(), output)
+    else:
+        refuse_foreign(output)
+
+
+def _publish(staged: Path, output: Location) -> None:
+    if isinstance(output, S3Location):
+        publish_objects(ObjectStore.open(), staged, output)
+    elif not _is_published(staged, output):
+        publish_directory(staged, output)
 
 
 def _is_published(staged: Path, output: Path) -> bool:

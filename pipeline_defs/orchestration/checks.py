@@ -8,7 +8,6 @@ What an import refuses row by row is decided by the adapters, not here.
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import dagster as dg
@@ -25,6 +24,7 @@ from pipeline_defs.orchestration.partitions import (
     split_catalog_key,
 )
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.storage.locations import Location, S3Location
 from pipeline_defs.warehouse.connection import Warehouse
 
 MAX_QUARANTINED_SHARE: Final = 0.01
@@ -232,12 +232,20 @@ def build_catalog_checks(format_name: str) -> dg.AssetChecksDefinition:
     return catalog_checks
 
 
-def judge_manifest(folder: Path) -> Judgement:
-    """Compare a published catalog with its manifest, byte by byte."""
-    from pipeline_defs.exports.manifest import check_manifest, read_manifest  # noqa: PLC0415 -- imports polars
+def judge_manifest(place: Location) -> Judgement:
+    """Compare a published catalog with its manifest: byte by byte, or in an object store by its listing."""
+    if isinstance(place, S3Location):
+        from pipeline_defs.storage.download import check_published, read_published  # noqa: PLC0415 -- rarely needed
+        from pipeline_defs.storage.objects import ObjectStore  # noqa: PLC0415
 
-    differences = check_manifest(folder)
-    files = len(read_manifest(folder)["objects"])
+        store = ObjectStore.open()
+        differences = check_published(store, place)
+        files = len(read_published(store, place)[0].objects)
+    else:
+        from pipeline_defs.exports.manifest import check_manifest, read_manifest  # noqa: PLC0415 -- imports polars
+
+        differences = check_manifest(place)
+        files = len(read_manifest(place)["objects"])
     return Judgement(
         not differences,
         f"{files} files as in the manifest",

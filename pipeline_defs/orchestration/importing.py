@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from pipeline_defs.errors import SourceError
 from pipeline_defs.schema.batches import ImportRequest, Source
+from pipeline_defs.settings import load_settings
+from pipeline_defs.storage.raw_archive import open_raw_archive
 from pipeline_defs.warehouse.loading import import_source
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ def import_session(
         If the source has nothing for the date and tables.
 
     """
-    request = ImportRequest(start_date=trade_date, end_date=trade_date)
+    archive = open_raw_archive(load_settings(), source.name)
+    request = ImportRequest(start_date=trade_date, end_date=trade_date, archive=archive)
     reports: dict[str, list[LoadReport]] = {}
     selected = SelectedTables(source, tables)
     # Who materialises a partition by hand wants it made right, even if rows were changed behind the pipeline's back:

@@ -17,6 +17,7 @@ from pydantic import Field, create_model
 from pipeline_defs.orchestration.landing import expected_name_dates, landed_files
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import get_source
+from pipeline_defs.storage.locations import Location, parse_location
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
     from pipeline_defs.warehouse.connection import Warehouse
 
+
+_WHERE_TO_PUBLISH: Final = (
+    "Folder or s3://bucket/prefix to publish below; default: catalogs/ of PIPELINE_OBJECT_STORE, else of PIPELINE_HOME."
+)
 
 WAREHOUSE: Final = "warehouse"
 """Name of the warehouse's resource."""
@@ -106,30 +111,36 @@ class ExportPort(dg.ConfigurableResource[Any], ABC):
     """Where one format's catalogs are published."""
 
     @abstractmethod
-    def place(self, underlying: str, month: str) -> Path:
-        """Give the directory of one partition."""
+    def place(self, underlying: str, month: str) -> Location:
+        """Give the directory or prefix of one partition."""
 
     @abstractmethod
     def publish(
         self, warehouse: Warehouse, underlying: str, month: str, start_date: dt.date, end_date: dt.date
-    ) -> PublishedExport:
+    ) -> PublishedExport[Location]:
         """Build, verify and publish one partition."""
 
 
 class FolderExport(ExportPort):
-    """A format of `pipeline_defs.exports.registry`, published below the catalogs folder."""
+    """A format of `pipeline_defs.exports.registry`, published below the catalogs folder or in the object store."""
 
     format_name: str = Field(description="Format, as in the registry.")
-    folder: str = Field(default="", description="Where to publish; default: the catalogs folder of PIPELINE_HOME.")
+    folder: str = Field(default="", description=_WHERE_TO_PUBLISH)
 
-    def place(self, underlying: str, month: str) -> Path:
-        """Give the directory of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
-        root = Path(self.folder).expanduser() if self.folder else load_settings().catalogs_dir
+    def place(self, underlying: str, month: str) -> Location:
+        """Give the place of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
+        settings = load_settings()
+        if self.folder:
+            root = parse_location(self.folder)
+        elif settings.object_store is not None:
+            root = parse_location(settings.object_store) / "catalogs"
+        else:
+            root = settings.catalogs_dir
         return root / self.format_name / underlying / month
 
     def publish(
         self, warehouse: Warehouse, underlying: str, month: str, start_date: dt.date, end_date: dt.date
-    ) -> PublishedExport:
+    ) -> PublishedExport[Location]:
         """Build, verify and publish one partition.
 
         Raises
@@ -140,7 +151,7 @@ class FolderExport(ExportPort):
         """
         from pipeline_defs.publishing import export_underlying  # noqa: PLC0415 -- only a run needs it
 
-        output = self.place(underlying, month).absolute()
+        output = self.place(underlying, month)
         return export_underlying(warehouse, self.format_name, underlying, start_date, end_date, output=output)
 
 

@@ -92,6 +92,14 @@ class DeliveryLedger(Protocol):
         ...
 
 
+class RawArchive(Protocol):
+    """Where a source has a file kept as it was delivered, before it reads it."""
+
+    def keep(self, path: str, trade_date: dt.date | None) -> None:
+        """Keep a file on disk; an archive is kept whole, whichever member is read."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """All that a source read for one trade date, as the ledger remembers it.
@@ -123,6 +131,8 @@ class ImportRequest:
         File or folder to read, for file sources.
     ledger : DeliveryLedger or None
         Asked by a source that can tell a delivery before it reads it; None to read everything.
+    archive : RawArchive or None
+        Told by a source of files about each one before it is read; None to keep nothing.
 
     """
 
@@ -131,6 +141,7 @@ class ImportRequest:
     underlying: str | None = None
     path: Path | None = None
     ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
+    archive: RawArchive | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a range that ends before it starts."""

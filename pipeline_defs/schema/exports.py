@@ -5,13 +5,12 @@ Exporters know these types and nothing of SQL; the warehouse knows nothing of en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
 from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
-from pipeline_defs.schema.exporters import Exporter as Exporter  # noqa: PLC0414 -- the port is imported from here, too
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -294,4 +293,4 @@ class Verification:
     engine: str
     checks: dict[str, Any]
     failures: tuple[str, ...]
-    readback: pl.DataFrame | None = None
+    readback: pl.DataFrame | None = field(default=None, compare=False)

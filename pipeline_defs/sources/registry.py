@@ -16,6 +16,11 @@ SOURCES: Final = {
 }
 """Name, as stored in the `source` column, to module and class."""
 
+FURTHER_SOURCES: Final = {
+    "manual_csv": "pipeline_defs.sources.manual_csv.adapter:ManualCsvSource",
+}
+"""Sources that nobody delivers daily: for whoever names them, without an asset."""
+
 
 def get_source(name: str, **config: object) -> Source:
     """Make a source.
@@ -23,7 +28,7 @@ def get_source(name: str, **config: object) -> Source:
     Parameters
     ----------
     name : str
-        As in `SOURCES`; hyphens count as underscores.
+        As in `SOURCES` or `FURTHER_SOURCES`; hyphens count as underscores.
     **config
         Fields of the source's class.
 
@@ -37,10 +42,11 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, or it has no such field.
 
     """
-    known = SOURCES.get(name.replace("-", "_"))
+    every = SOURCES | FURTHER_SOURCES
+    known = every.get(name.replace("-", "_"))
     if known is None:
         raise ConfigurationError(
-            f"no source {name!r}, expected one of {', '.join(SOURCES)}", next_step="check the spelling"
+            f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
         )
     module, _, class_name = known.partition(":")
     source_class = getattr(importlib.import_module(module), class_name)

@@ -21,7 +21,7 @@ def record_catalog(
     market: MarketSlice,
     *,
     format_name: str,
-    path: Path,
+    path: Path | str,
     catalog_hash: str,
     size_bytes: int,
     verification: Verification,
@@ -37,8 +37,8 @@ def record_catalog(
         What was exported.
     format_name : str
         E.g. ``nautilus``.
-    path : Path
-        Published directory.
+    path : Path or str
+        Published directory, or URL.
     catalog_hash : str
         Content hash of the export.
     size_bytes : int

@@ -116,6 +116,9 @@ def _parse_timestamps(column: pl.Series) -> pl.Series:
     """Parse each distinct text once: exact, and cheaper than having the server compute numbers."""
     distinct = column.drop_nulls().unique()
     parsed = distinct.str.to_datetime(_POSTGRES_FORMAT, time_unit="us", time_zone="UTC")
+    if distinct.is_empty():
+        # Nothing to replace would leave the text's type.
+        return parsed.clear(column.len())
     return column.replace_strict(distinct, parsed, return_dtype=parsed.dtype)
 
 

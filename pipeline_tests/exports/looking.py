@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path

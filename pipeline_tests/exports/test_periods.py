@@ -18,11 +18,13 @@ from pipeline_defs.exports.backtrader.exporter import BacktraderExporter
 from pipeline_defs.exports.backtrader.loader import load_chain
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
 from pipeline_defs.exports.periods import changing_terms, terms_as_text
-from pipeline_defs.schema.exports import TERM_PERIOD_SCHEMA, Exporter, MarketSlice
+from pipeline_defs.schema.exports import TERM_PERIOD_SCHEMA, MarketSlice
 from pipeline_tests.exports.nautilus.slices import SESSIONS, WEEKLY, nifty_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline_defs.schema.exporters import Exporter
 
 AFTER = dt.date(2025, 8, 15)
 OPTION = 10

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.registry import EXPORTERS, FURTHER_EXPORTERS, get_exporter
-from pipeline_defs.schema.exports import Exporter
+from pipeline_defs.schema.exporters import Exporter
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTERS | FURTHER_EXPORTERS))
@@ -15,7 +15,6 @@ def test_every_format_is_found_under_its_own_name(name: str) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigurationError, match="export format was 'lean2', expected one of backtrader, nautilus, nautilus-2"
-    ):
+    known = "backtrader, csv, lean, nautilus, nautilus-2, parquet"
+    with pytest.raises(ConfigurationError, match=f"export format was 'lean2', expected one of {known}"):
         get_exporter("lean2")

@@ -25,11 +25,11 @@ DAMAGED = "NIFTY_250814_24600_CE_1m.csv"
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> PublishedExport:
+def published(tmp_path_factory: pytest.TempPathFactory) -> PublishedExport[Path]:
     return export_slice("backtrader", nifty_slice(), tmp_path_factory.mktemp("exports") / "NIFTY" / "2025-08")
 
 
-def test_a_slice_becomes_a_confirmed_export_with_its_manifest(published: PublishedExport) -> None:
+def test_a_slice_becomes_a_confirmed_export_with_its_manifest(published: PublishedExport[Path]) -> None:
     manifest = read_manifest(published.path)
     assert check_manifest(published.path) == []
     assert published.to_json() == {
@@ -48,11 +48,11 @@ def test_a_slice_becomes_a_confirmed_export_with_its_manifest(published: Publish
     assert manifest["verification"]["checks"]["engine"] == {"files": 8, "bars": 480, "all": True}
 
 
-def test_nothing_lies_beside_a_published_export(published: PublishedExport) -> None:
+def test_nothing_lies_beside_a_published_export(published: PublishedExport[Path]) -> None:
     assert list(published.path.parent.iterdir()) == [published.path]
 
 
-def test_the_same_slice_again_changes_nothing(published: PublishedExport) -> None:
+def test_the_same_slice_again_changes_nothing(published: PublishedExport[Path]) -> None:
     inode = published.path.stat().st_ino
     again = export_slice("backtrader", nifty_slice(), published.path)
     assert again == published

@@ -43,6 +43,15 @@ def test_what_is_copied_in_comes_out_unchanged(postgres_url: str, values: list[t
     assert back.schema == frame.schema
 
 
+def test_instants_of_which_none_is_known_are_instants_all_the_same(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        query = "SELECT n, NULL::timestamptz AS at FROM generate_series(1, 2) AS n"
+        back = copy_out(connection, query, {"n": pl.Int64(), "at": TIMESTAMP})
+
+    assert back.rows() == [(1, None), (2, None)]
+    assert back.schema["at"] == TIMESTAMP
+
+
 def test_parameters_are_bound_not_pasted(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as connection:
         back = copy_out(

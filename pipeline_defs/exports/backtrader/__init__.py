@@ -9,8 +9,13 @@
 ``exporter``    the export port: builds, has it verified
 ``truth``       what a verification expects, as files for another process
 ``verify``      that process: loads the files with Backtrader itself and compares
+``readback``    what the texts say exactly, and what Backtrader makes of them
+``validate``    checks a folder without the slice it was made from, in a process of its own
+``values``      what the sidecar says, as value types
 ``broker``      a Backtrader broker that settles contracts at their expiry
+``lots``        quantities in lots, and contracts whose lot changes
 ``loader``      for users: feeds and commission schemes from an exported folder
 
-Nothing here reads the warehouse or publishes a directory. Only `verify`, `broker` and `loader` import Backtrader.
+Nothing here reads the warehouse or publishes a directory. Only `verify`, `validate`, `readback`, `broker` and `loader`
+import Backtrader.
 """

@@ -1,13 +1,15 @@
-"""A Backtrader broker that knows when a contract ends.
+"""A Backtrader broker that knows when a contract ends, and that a lot is not the same for ever.
 
 Backtrader itself keeps a position in an expired contract for ever and fills orders in it at its last
 bar. `SettlingBroker` closes the position at the contract's settlement price, cancels its open orders
 and rejects new ones. It minds the feeds that `loader` made and leaves all others alone. How a
-settlement price comes about does not belong here. Importing this module imports Backtrader.
+settlement price comes about, and what a change of the lot does, does not belong here. Importing this
+module imports Backtrader.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from backtrader.order import BuyOrder, SellOrder
 from backtrader.utils.date import date2num
 
 from pipeline_defs.errors import ExportError
+from pipeline_defs.exports.backtrader.lots import LotPeriod, Relotting
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.backtrader.values import Contract
@@ -46,6 +49,12 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
       the feed's commission scheme applies;
     - open orders are cancelled; later ones are rejected.
 
+    With quantities in lots, a contract that is re-lotted during the run keeps its units: before anything else happens
+    with the first bar of the new lot, the sizes of its position, of its open orders and of its open trades become that
+    many of the new lots, which need not be a whole number.
+
+    A feed that Backtrader resamples or replays has the commission scheme of its original, unless it was given its own.
+
     Backtrader's own broker cannot run with ``exactbars=1`` over feeds that end at different times, and so
     neither can this one.
 
@@ -57,9 +66,20 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
 
     """
 
+    _relotting: Relotting | None = None
+
+    def getcommissioninfo(self, data: Any) -> Any:  # noqa: ANN401 -- Backtrader's
+        """Give the commission scheme of a feed, or else of what it is made from; Backtrader calls this."""
+        while data._name not in self.comminfo and getattr(data, "_clone", False):  # noqa: SLF001 -- Backtrader's
+            data = data.data
+        return super().getcommissioninfo(data)
+
     def start(self) -> None:
         """Prepare a run; Backtrader calls this."""
         super().start()
+        if self._relotting is not None:
+            self._relotting.restore()
+        self._relotting = Relotting(self, self.cerebro.datas, _lots, date2num)
         self._traders: dict[int, tuple[Any, int]] = {}
         self._expired: set[int] = set()
         expiries = (_expiry(data) for data in self.cerebro.datas)
@@ -76,10 +96,12 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
 
     def next(self) -> None:
         """Execute what is due at an instant, then settle what expires; Backtrader calls this."""
-        if not self._expiring:
+        if not self._expiring and not self._relotting:
             super().next()
             return
         now = max((data.datetime[0] for data in self.cerebro.datas if len(data)), default=float("-inf"))
+        if self._relotting:
+            self._relotting.advance(now)
         # Passed over without a bar at the close: nothing may be executed in these any more.
         while self._expiring and self._expiring[0].closes < now:
             self._expire(self._expiring.popleft())
@@ -108,9 +130,10 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
     def _settle(self, expiry: _Expiry, size: float) -> None:
         settlement = expiry.contract.settlement
         if settlement is None:
+            quantities = "lots" if _lots(expiry.data) else "units"
             raise ExportError(
-                f"a position of {size} units is open at the expiry on {expiry.contract.expiry_close}, but the export "
-                "holds no bar of the underlying on that day to settle it",
+                f"a position of {size} {quantities} is open at the expiry on {expiry.contract.expiry_close}, but the "
+                "export holds no bar of the underlying on that day to settle it",
                 where=expiry.contract.name,
                 next_step="import the underlying's bars and export again, or close the position before",
             )
@@ -137,17 +160,30 @@ class SettlingBroker(bt.brokers.BackBroker):  # type: ignore[misc] # Backtrader 
             self.p.filler = filler
 
 
+def _origin(data: Any) -> Any:  # noqa: ANN401 -- a Backtrader feed
+    # A feed that Backtrader resamples or replays beside the original is a clone without our attributes.
+    while getattr(data, "_clone", False):
+        data = data.data
+    return data
+
+
+def _lots(data: Any) -> tuple[LotPeriod, ...]:  # noqa: ANN401 -- a Backtrader feed
+    periods: tuple[LotPeriod, ...] = getattr(_origin(data), "lots", ())
+    return periods
+
+
 def _expiry(data: Any) -> _Expiry | None:  # noqa: ANN401 -- a Backtrader feed
-    # A feed that Backtrader resamples or replays beside the original is a clone without our attribute.
-    origin = data
-    while getattr(origin, "_clone", False):
-        origin = origin.data
+    origin = _origin(data)
     contract: Contract | None = getattr(origin, "contract", None)
     if contract is None or contract.expiry_close is None:
         return None
     decided = float("inf")
     if contract.settlement is not None:
-        decided = date2num(max(contract.last, contract.settlement.underlying_time))
+        # The exchange's own price is that of the day of expiry, whatever the last bar of the underlying.
+        closing_day = (contract.expiry_close - dt.timedelta(microseconds=1)).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        decided = date2num(max(origin.bar_file.last, contract.settlement.underlying_time or closing_day))
     return _Expiry(data, contract, date2num(contract.expiry_close), decided)
 
 

@@ -1,6 +1,6 @@
 """The sidecar ``contracts.json``: what a contract is, which Backtrader has no place for.
 
-Written from a frame of instruments, read into value types. Decimals are strings, so that they stay exact;
+Written from frames of instruments and files, read into value types. Decimals are strings, so that they stay exact;
 times are naive exchange time, as in the files. Backtrader is not imported.
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader.naming import bar_length, plain_decimal
-from pipeline_defs.exports.backtrader.text import COLUMNS, EXCHANGE_ZONE, STAMP_FORMAT, exchange_time
-from pipeline_defs.exports.backtrader.values import Contract, Settlement, Sidecar, Terms
+from pipeline_defs.exports.backtrader.text import COLUMNS, STAMP_FORMAT, exchange_time
+from pipeline_defs.exports.backtrader.values import BarFile, Contract, Session, Settlement, Sidecar, Terms
+from pipeline_defs.schema.columns import MARKET_ZONE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.exports import MarketSlice
 
 SIDECAR_NAME: Final = "contracts.json"
-SIDECAR_VERSION: Final = 1
+SIDECAR_VERSION: Final = 2
+"""Version 1 had one resolution, its files told among the terms, and settled on the underlying's last bar alone."""
 
 _PERIODS: Final = pl.List(
     pl.Struct(
@@ -36,18 +38,28 @@ _PERIODS: Final = pl.List(
     )
 )
 
+_OF_FILE: Final = ("file", "rows", "first", "last", "sha256")
+
 CONVENTIONS: Final = (
-    "Times are those of the exchange, without a zone; the stamp of a bar is its close.",
+    "Times are those of the zone given here, without an offset; the stamp of a bar is its close.",
+    "A bar that closes at midnight belongs to the day before; 'sessions' says which stamps a trade date has.",
     "GenericCSVData with a todate at midnight leaves out all intraday bars of that day: add a day, or use load_chain.",
     "Load intraday files with the timeframe and compression given here: by default every bar is stamped at day end.",
     "Prices, volume, open interest and P&L are per unit: trade lot_size units for a lot, with a multiplier of 1.",
     "Terms are those of the last bar; where 'terms' is not null, it says what they were by trade date.",
-    "A settlement price is the intrinsic value on (future: is) the underlying's last close up to expiry_close.",
+    "A settlement price with the basis 'exchange' is the exchange's own.",
+    "With the basis 'last underlying bar' it is the intrinsic value on the underlying's last close, or that close.",
 )
 
 
 def write_sidecar(
-    root: Path, market: MarketSlice, described: pl.DataFrame, *, underlying_name: str | None, notes: list[str]
+    root: Path,
+    market: MarketSlice,
+    described: pl.DataFrame,
+    files: pl.DataFrame,
+    *,
+    underlying_name: str | None,
+    notes: list[str],
 ) -> None:
     """Write ``contracts.json``.
 
@@ -58,37 +70,42 @@ def write_sidecar(
     market : MarketSlice
         What is exported.
     described : polars.DataFrame
-        The instruments of the slice with `name`, `file`, `rows`, `first_timestamp`, `last_timestamp`,
-        `sha256`, `terms` (from `periods.terms_as_text`, null where nothing changes), and what
-        `settlement.with_settlements` adds.
+        The instruments of the slice with `name`, `terms` (from `periods.terms_as_text`, null where nothing changes),
+        and what `settlement.with_settlements` adds.
+    files : polars.DataFrame
+        One row per file: `instrument_id`, `bar_seconds`, `file`, `rows`, `first_timestamp`, `last_timestamp`, `sha256`.
     underlying_name : str or None
         Name of the underlying's contract.
     notes : list of str
         Shortcomings a user must know of.
 
     """
-    length = bar_length(market.bar_seconds)
+    zone = market.timezone
+    seconds = files["bar_seconds"].unique().sort()
+    sessions = market.sessions.sort("open").select(
+        pl.col("session_date").dt.to_string("%Y-%m-%d").alias("date"), _stamp("open", zone), _stamp("close", zone)
+    )
     content = {
         "version": SIDECAR_VERSION,
         "underlying": market.underlying,
         "underlying_name": underlying_name,
         "start_date": market.start_date.isoformat(),
         "end_date": market.end_date.isoformat(),
-        "timeframe": length.timeframe,
-        "compression": length.compression,
-        "timezone": EXCHANGE_ZONE,
+        "resolutions": [bar_length(length).to_json() for length in seconds],
+        "timezone": zone,
         "stamp": "close of the bar",
         "columns": list(COLUMNS),
         "conventions": CONVENTIONS,
         "notes": notes,
-        "contracts": _as_text(described).rows(named=True),
+        "sessions": sessions.rows(named=True),
+        "contracts": _as_text(described, files, zone).rows(named=True),
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (root / SIDECAR_NAME).write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_sidecar(root: Path) -> Sidecar:
-    """Read ``contracts.json``.
+    """Read ``contracts.json``, of this version or an older one.
 
     Parameters
     ----------
@@ -102,67 +119,78 @@ def read_sidecar(root: Path) -> Sidecar:
     Raises
     ------
     ExportError
-        If the folder holds none, or one of a newer version.
+        If the folder holds none, one of a newer version, or one that is not whole.
 
     """
     path = root / SIDECAR_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        version = int(content["version"])
+        if version <= SIDECAR_VERSION:
+            return _sidecar(_upgraded(content) if version == 1 else content)
     except FileNotFoundError:
         raise ExportError(
             f"holds no {SIDECAR_NAME}, so it is not a Backtrader export",
             where=str(root),
             next_step="name the folder that 'pipeline export --format backtrader' published",
         ) from None
-    if content["version"] > SIDECAR_VERSION:
+    except (ValueError, LookupError, TypeError, AttributeError, InvalidOperation) as error:
         raise ExportError(
-            f"has version {content['version']}, expected at most {SIDECAR_VERSION}",
+            f"is not a whole sidecar: {type(error).__name__}: {error}",
             where=str(path),
-            next_step="use the version of the pipeline that wrote it, or a newer one",
-        )
-    return Sidecar(
-        underlying=content["underlying"],
-        timeframe=content["timeframe"],
-        compression=content["compression"],
-        underlying_name=content["underlying_name"],
-        contracts=tuple(_contract(entry) for entry in content["contracts"]),
+            next_step="remove the folder and export again",
+        ) from error
+    raise ExportError(
+        f"has version {version}, expected at most {SIDECAR_VERSION}",
+        where=str(path),
+        next_step="use the version of the pipeline that wrote it, or a newer one",
     )
 
 
-def _as_text(described: pl.DataFrame) -> pl.DataFrame:
+def _as_text(described: pl.DataFrame, files: pl.DataFrame, zone: str) -> pl.DataFrame:
     settlement = pl.struct(
         price=plain_decimal("settlement_price"),
+        basis="settlement_basis",
         underlying_close=plain_decimal("underlying_close"),
-        underlying_time=_stamp("underlying_timestamp"),
+        underlying_time=_stamp("underlying_timestamp", zone),
     )
-    return described.sort("name").select(
-        "name",
-        "file",
-        "kind",
-        "symbol",
-        "underlying",
-        pl.col("expiry").dt.to_string("%Y-%m-%d"),
-        plain_decimal("strike"),
-        pl.col("option_type").alias("right"),
-        "series",
-        "isin",
-        "lot_size",
-        pl.lit(1).alias("multiplier"),
-        plain_decimal("tick_size"),
-        "currency",
-        "venue",
-        _stamp("expiry_close"),
-        "rows",
-        _stamp("first_timestamp").alias("first"),
-        _stamp("last_timestamp").alias("last"),
-        "sha256",
-        pl.when(pl.col("settlement_price").is_not_null()).then(settlement).alias("settlement"),
-        pl.col("terms").str.json_decode(_PERIODS),
+    by_contract = (
+        files.sort("instrument_id", "bar_seconds")
+        .with_columns(_stamp("first_timestamp", zone).alias("first"), _stamp("last_timestamp", zone).alias("last"))
+        .group_by("instrument_id", maintain_order=True)
+        .agg(files=pl.struct("bar_seconds", *_OF_FILE))
+    )
+    return (
+        described.join(by_contract, on="instrument_id", how="left")
+        .sort("name")
+        .select(
+            "name",
+            # The finest: who wants no more than one file of a contract takes this one.
+            pl.col("files").list.first().struct.field("file"),
+            "kind",
+            "symbol",
+            "underlying",
+            pl.col("expiry").dt.to_string("%Y-%m-%d"),
+            plain_decimal("strike"),
+            pl.col("option_type").alias("right"),
+            "series",
+            "isin",
+            "lot_size",
+            pl.lit(1).alias("multiplier"),
+            plain_decimal("tick_size"),
+            "currency",
+            "base_currency",
+            "venue",
+            _stamp("expiry_close", zone),
+            "files",
+            pl.when(pl.col("settlement_price").is_not_null()).then(settlement).alias("settlement"),
+            pl.col("terms").str.json_decode(_PERIODS),
+        )
     )
 
 
-def _stamp(column: str) -> pl.Expr:
-    return exchange_time(column).dt.to_string(STAMP_FORMAT)
+def _stamp(column: str, zone: str) -> pl.Expr:
+    return exchange_time(column, zone).dt.to_string(STAMP_FORMAT)
 
 
 def read_terms(entries: list[dict[str, Any]] | None) -> tuple[Terms, ...]:
@@ -179,26 +207,56 @@ def read_terms(entries: list[dict[str, Any]] | None) -> tuple[Terms, ...]:
     )
 
 
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Say what version 1 said as version 2 says it."""
+    seconds = {"Seconds": 1, "Minutes": 60, "Days": 86_400}[content["timeframe"]] * content["compression"]
+    contracts = []
+    for entry in content["contracts"]:
+        rest = {name: value for name, value in entry.items() if name not in _OF_FILE}
+        files = [{"bar_seconds": seconds, **{name: entry[name] for name in _OF_FILE}}]
+        settlement = entry["settlement"] and {"basis": "last underlying bar", **entry["settlement"]}
+        contracts.append({**rest, "file": entry["file"], "files": files, "settlement": settlement})
+    return {**content, "timezone": content.get("timezone", MARKET_ZONE), "sessions": [], "contracts": contracts}
+
+
+def _sidecar(content: dict[str, Any]) -> Sidecar:
+    return Sidecar(
+        underlying=content["underlying"],
+        timezone=content["timezone"],
+        underlying_name=content["underlying_name"],
+        sessions=tuple(
+            Session(dt.date.fromisoformat(entry["date"]), _time(entry["open"]), _time(entry["close"]))
+            for entry in content["sessions"]
+        ),
+        contracts=tuple(_contract(entry) for entry in content["contracts"]),
+    )
+
+
 def _contract(entry: dict[str, Any]) -> Contract:
-    settlement = entry["settlement"]
+    files = tuple(
+        BarFile(**{**told, "first": _time(told["first"]), "last": _time(told["last"])}) for told in entry["files"]
+    )
     return Contract(
         **{
-            **entry,
+            **{name: value for name, value in entry.items() if name != "file"},
             "expiry": _day(entry["expiry"]),
             "terms": read_terms(entry.get("terms")),
             "strike": _decimal(entry["strike"]),
             "tick_size": _decimal(entry["tick_size"]),
             "expiry_close": None if entry["expiry_close"] is None else _time(entry["expiry_close"]),
-            "first": _time(entry["first"]),
-            "last": _time(entry["last"]),
-            "settlement": None
-            if settlement is None
-            else Settlement(
-                price=Decimal(settlement["price"]),
-                underlying_close=Decimal(settlement["underlying_close"]),
-                underlying_time=_time(settlement["underlying_time"]),
-            ),
+            "files": files,
+            "settlement": None if entry["settlement"] is None else _settlement(entry["settlement"]),
         }
+    )
+
+
+def _settlement(entry: dict[str, Any]) -> Settlement:
+    time = entry["underlying_time"]
+    return Settlement(
+        price=Decimal(entry["price"]),
+        basis=entry["basis"],
+        underlying_close=_decimal(entry["underlying_close"]),
+        underlying_time=None if time is None else _time(time),
     )
 
 

@@ -1,6 +1,6 @@
 """The export port for Backtrader: what the registry and the Dagster assets hold.
 
-Only the two steps of the port belong here. Backtrader is imported by another process only.
+Only the steps of the port belong here. Backtrader is imported by another process only.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.exports.backtrader.build import build_files
-from pipeline_defs.exports.backtrader.truth import write_truth
-from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.exports.backtrader.truth import ENGINE_BARS, write_truth
+from pipeline_defs.exports.verifying import validate_in_process, verify_in_process
+from pipeline_defs.schema.exporters import Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
+
 VERIFY_MODULE: Final = "pipeline_defs.exports.backtrader.verify"
+VALIDATE_MODULE: Final = "pipeline_defs.exports.backtrader.validate"
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,14 @@ class BacktraderExporter(Exporter):
 
     Parameters
     ----------
-    engine_bars : int, default 100_000
+    engine_bars : int, default ENGINE_BARS
         Bars that a verification has Backtrader itself read, the underlying's apart: each in both ways
         of loading, at about 25 000 a second. Of a larger export it reads contracts at even distances; the text of every
         file is compared exactly in any case.
 
     """
 
-    engine_bars: int = 100_000
+    engine_bars: int = ENGINE_BARS
     name = "backtrader"
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
@@ -76,3 +79,20 @@ class BacktraderExporter(Exporter):
         return verify_in_process(
             VERIFY_MODULE, built, lambda folder: write_truth(built, market, folder, self.engine_bars)
         )
+
+    def validate(self, root: Path) -> Verification:
+        """Check a published folder without the slice that it was made from, in a process of its own.
+
+        Parameters
+        ----------
+        root : Path
+            The folder.
+
+        Returns
+        -------
+        Verification
+            Not passed if a file is not the manifest's or the sidecar's, has another text than the format allows, or
+            Backtrader reads it otherwise; `failures` say so. Nothing that is in the folder raises here.
+
+        """
+        return validate_in_process(VALIDATE_MODULE, root, self.name)

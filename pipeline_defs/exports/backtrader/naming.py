@@ -7,9 +7,10 @@ option   ``NIFTY_250814_24500_CE``   underlying, YYMMDD of expiry, strike, right
 future   ``NIFTY_250828_FUT``        underlying, YYMMDD of expiry
 share    ``RELIANCE_EQ``             another series than EQ follows: ``X_EQ_BE``
 index    ``NIFTY_IDX``               underlying
+pair     ``BTCUSDT_PAIR``            underlying: base and quote currency
 =======  ==========================  ===============================================
 
-A file is named after its contract and its bar length: ``_1m``, ``_5m``, ``_15s``, nothing for daily bars.
+A file is named after its contract and its bar length: ``_1m``, ``_5m``, ``_60m``, ``_15s``, nothing for daily bars.
 Names depend on a contract's own terms alone, so they are the same in every month. Letters, digits, ``&``,
 ``.``, ``-`` and ``_`` may appear (``M&M``, ``J&KBANK``, ``NAM-INDIA``); a shell needs quotes around ``&``. Names are
 read by people: a program takes the terms from the sidecar.
@@ -17,16 +18,21 @@ read by people: a program takes the terms from the sidecar.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.errors import ExportError
+from pipeline_defs.errors import ConfigurationError, ExportError
 from pipeline_defs.schema.tables import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SAFE: Final = r"^[A-Za-z0-9][A-Za-z0-9&._-]*$"
 _MINUTE: Final = 60
+_UNITS: Final = {"s": 1, "m": _MINUTE, "h": 60 * _MINUTE, "d": DAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class BarLength:
 
     Parameters
     ----------
+    bar_seconds : int
+        Its seconds.
     timeframe : str
         Name in ``backtrader.TimeFrame``.
     compression : int
@@ -44,9 +52,24 @@ class BarLength:
 
     """
 
+    bar_seconds: int
     timeframe: str
     compression: int
     suffix: str
+
+    @property
+    def resolution(self) -> str:
+        """What it is called: ``1m``, ``60m``, ``15s``, ``1d``."""
+        return self.suffix.removeprefix("_") or "1d"
+
+    def to_json(self) -> dict[str, str | int]:
+        """Give it as a JSON object."""
+        return {
+            "resolution": self.resolution,
+            "bar_seconds": self.bar_seconds,
+            "timeframe": self.timeframe,
+            "compression": self.compression,
+        }
 
 
 def bar_length(bar_seconds: int) -> BarLength:
@@ -68,7 +91,7 @@ def bar_length(bar_seconds: int) -> BarLength:
 
     """
     if bar_seconds == DAY:
-        return BarLength("Days", 1, "")
+        return BarLength(DAY, "Days", 1, "")
     if not 0 < bar_seconds < DAY:
         raise ExportError(
             f"bars of {bar_seconds} seconds have no form in Backtrader's files",
@@ -76,8 +99,36 @@ def bar_length(bar_seconds: int) -> BarLength:
         )
     minutes, seconds = divmod(bar_seconds, _MINUTE)
     if seconds == 0:
-        return BarLength("Minutes", minutes, f"_{minutes}m")
-    return BarLength("Seconds", bar_seconds, f"_{bar_seconds}s")
+        return BarLength(bar_seconds, "Minutes", minutes, f"_{minutes}m")
+    return BarLength(bar_seconds, "Seconds", bar_seconds, f"_{bar_seconds}s")
+
+
+def resolution_seconds(text: str) -> int:
+    """Read what a bar length is called: ``15s``, ``1m``, ``60m`` or ``1h``, ``1d``.
+
+    Parameters
+    ----------
+    text : str
+        A number and one of the units ``s``, ``m``, ``h``, ``d``.
+
+    Returns
+    -------
+    int
+        Seconds.
+
+    Raises
+    ------
+    ConfigurationError
+        If it has another form.
+
+    """
+    parts = re.fullmatch(r"([1-9]\d{0,4})([smhd])", text)
+    if parts is None:
+        raise ConfigurationError(
+            f"resolution was {text!r}, expected a number and a unit: 15s, 1m, 1h, 1d",
+            next_step="take one that contracts.json names under 'resolutions'",
+        )
+    return int(parts[1]) * _UNITS[parts[2]]
 
 
 def plain_decimal(column: str) -> pl.Expr:
@@ -131,11 +182,31 @@ def with_names(instruments: pl.DataFrame, length: BarLength) -> pl.DataFrame:
         .then(pl.concat_str("underlying", pl.lit("_EQ"), board))
         .when(kind == "SPOT")
         .then(pl.concat_str("underlying", pl.lit("_IDX")))
+        .when(kind == "PAIR")
+        .then(pl.concat_str("underlying", pl.lit("_PAIR")))
     ).with_columns(file=pl.concat_str("name", pl.lit(f"{length.suffix}.csv")))
     _refuse_unnamed(named)
     _refuse_unsafe(named)
-    _refuse_collisions(named)
+    refuse_collisions([named])
     return named
+
+
+def unite(named: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Give each instrument once.
+
+    Parameters
+    ----------
+    named : iterable of polars.DataFrame
+        What `with_names` returned, the finest resolution first.
+
+    Returns
+    -------
+    polars.DataFrame
+        Its terms and name, as the finest resolution that has it says; without what is told of a file.
+
+    """
+    of_file = ("file", "first_timestamp", "last_timestamp", "row_count")
+    return pl.concat(part.drop(of_file) for part in named).unique("instrument_id", keep="first", maintain_order=True)
 
 
 def underlying_id(named: pl.DataFrame) -> int | None:
@@ -149,10 +220,10 @@ def underlying_id(named: pl.DataFrame) -> int | None:
     Returns
     -------
     int or None
-        Its `instrument_id`: the index, or else the share in its main series; None if neither is there.
+        Its `instrument_id`: the index, or else the share in its main series, or else the pair; None if none is there.
 
     """
-    for ending in ("_IDX", "_EQ"):
+    for ending in ("_IDX", "_EQ", "_PAIR"):
         found = named.filter(pl.col("name") == pl.concat_str("underlying", pl.lit(ending)))
         if found.height > 0:
             return int(found.item(0, "instrument_id"))
@@ -163,7 +234,7 @@ def _refuse_unnamed(named: pl.DataFrame) -> None:
     for row in named.filter(pl.col("name").is_null()).head(1).iter_rows(named=True):
         terms = ", ".join(f"{name} {row[name]}" for name in ("kind", "underlying", "expiry", "strike", "option_type"))
         raise ExportError(
-            f"terms do not name a contract: {terms}; expected kind OPT, FUT, SPOT or EQ with its terms complete",
+            f"terms do not name a contract: {terms}; expected kind OPT, FUT, SPOT, EQ or PAIR with its terms complete",
             where=f"instrument {row['instrument_id']} ({row['symbol']})",
             next_step="a rolling future is resolved to its contract before export; complete the instrument's terms",
         )
@@ -179,9 +250,23 @@ def _refuse_unsafe(named: pl.DataFrame) -> None:
         )
 
 
-def _refuse_collisions(named: pl.DataFrame) -> None:
+def refuse_collisions(named: Iterable[pl.DataFrame]) -> None:
+    """Refuse files that would overwrite one another on some disk.
+
+    Parameters
+    ----------
+    named : iterable of polars.DataFrame
+        What `with_names` returned, for each resolution.
+
+    Raises
+    ------
+    ExportError
+        If the names of two files differ at most in case.
+
+    """
+    files = pl.concat(part.select("instrument_id", "symbol", "file") for part in named)
     on_disk = pl.col("file").str.to_lowercase()
-    clashing = named.filter(on_disk.is_duplicated()).sort(on_disk, "instrument_id").head(2)
+    clashing = files.filter(on_disk.is_duplicated()).sort(on_disk, "instrument_id").head(2)
     if clashing.height > 0:
         described = clashing.select(pl.format("{} (instrument {}, {})", "file", "instrument_id", "symbol")).to_series()
         raise ExportError(

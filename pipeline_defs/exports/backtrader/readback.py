@@ -13,9 +13,7 @@ import backtrader as bt
 import polars as pl
 
 from pipeline_defs.exports.backtrader.text import HEADER, STAMP_FORMAT
-from pipeline_defs.exports.backtrader.truth import VALUES
-from pipeline_defs.schema.columns import PRICE_SCALE
-from pipeline_defs.schema.exports import BAR_SCHEMA
+from pipeline_defs.exports.backtrader.truth import COMPARED, FINGERPRINT, VALUES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,12 +21,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-COMPARED: Final = pl.Decimal(38, PRICE_SCALE)
-"""Type to which prices and volumes from Backtrader and from the truth are brought, exactly."""
-
 _BATCH_BYTES: Final = 32 << 20
 _HEADER_LINE: Final = f"{HEADER}\n".encode("ascii")
-_LINE: Final = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,-?\d{1,12}(\.\d{1,8})?){4}(,\d{1,16}){2}$"
+_STAMP: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+_FRACTION: Final = r"(\.\d{0,7}[1-9])?"
+_LINE: Final = rf"^{_STAMP}(,-?(0|[1-9]\d{{0,11}}){_FRACTION}){{4}},(0|[1-9]\d{{0,15}}){_FRACTION},(0|[1-9]\d{{0,15}})$"
+"""A line of a file: plain decimals, no zeros before or behind that say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,8 @@ class TextFile:
         Stamps.
     sums : dict
         Exact sum of each of `VALUES`.
+    fingerprint : int
+        Of all bars together; see `truth.FINGERPRINT`.
 
     """
 
@@ -55,7 +55,8 @@ class TextFile:
     rows: int = 0
     first: dt.datetime | None = None
     last: dt.datetime | None = None
-    sums: dict[str, Decimal | int] = field(default_factory=dict)
+    sums: dict[str, Decimal] = field(default_factory=dict)
+    fingerprint: int = 0
 
 
 class _Recorder(bt.Strategy):  # type: ignore[misc] # Backtrader carries no types
@@ -104,6 +105,25 @@ def replay(feed: Any) -> pl.DataFrame:  # noqa: ANN401 -- a Backtrader feed
     return seen.with_columns(pl.col(VALUES).cast(pl.String).cast(COMPARED, strict=False))
 
 
+def as_backtrader_holds(bars: pl.DataFrame) -> pl.DataFrame:
+    """Round what a float cannot hold, as Backtrader does; prices and most volumes stay what they are.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        `time` and `VALUES`, exact.
+
+    Returns
+    -------
+    polars.DataFrame
+        With the volumes that `replay` gives.
+
+    """
+    # By way of the text, which alone is rounded once: the shortest text that gives the nearest float back.
+    nearest = pl.col("volume").cast(pl.String).cast(pl.Float64).cast(pl.String)
+    return bars.with_columns(nearest.cast(COMPARED))
+
+
 def read_texts(root: Path, files: Iterable[str]) -> Iterator[TextFile]:
     """Read the text of files exactly, many at a time.
 
@@ -129,21 +149,36 @@ def read_texts(root: Path, files: Iterable[str]) -> Iterator[TextFile]:
     yield from _read_batch(batch)
 
 
+def text_bars(content: bytes) -> pl.DataFrame:
+    """Give the bars of a sound text.
+
+    Parameters
+    ----------
+    content : bytes
+        A file of which `read_texts` told no defect.
+
+    Returns
+    -------
+    polars.DataFrame
+        `time` (naive) and `VALUES`, exact.
+
+    """
+    return _lines([content]).select("time", *VALUES)
+
+
 def _read_batch(contents: list[bytes]) -> Iterator[TextFile]:
     defects = [_framing_defect(content) for content in contents]
-    sound = [content for content, defect in zip(contents, defects, strict=True) if defect is None]
-    found = iter(_parse(sound).iter_rows(named=True)) if sound else iter(())
-    for content, defect in zip(contents, defects, strict=True):
+    framed = [content for content, defect in zip(contents, defects, strict=True) if defect is None]
+    found = iter(_parse(framed).iter_rows(named=True)) if framed else iter(())
+    for content, framing_defect in zip(contents, defects, strict=True):
         sha256 = hashlib.sha256(content).hexdigest()
+        row: dict[str, Any] = {} if framing_defect is not None else next(found)
+        defect = framing_defect or _line_defect(row)
         if defect is not None:
             yield TextFile(sha256, defect)
-            continue
-        row = next(found)
-        sums = {name: row[name] for name in VALUES}
-        if not row["is_sound"]:
-            yield TextFile(sha256, "holds a stamp or a number of another form, or its stamps do not ascend")
         else:
-            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], sums)
+            sums = {name: row[name] for name in VALUES}
+            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], sums, row["fingerprint"])
 
 
 def _framing_defect(content: bytes) -> str | None:
@@ -152,29 +187,63 @@ def _framing_defect(content: bytes) -> str | None:
     if len(content) == len(_HEADER_LINE):
         return "holds no bars"
     if not content.endswith(b"\n") or content.endswith(b"\n\n"):
-        return "does not end with exactly one newline"
+        return "does not end with exactly one newline: it is cut short, or something was added"
     return None
 
 
-def _parse(contents: list[bytes]) -> pl.DataFrame:
-    """Parse the bodies of many files at once, and sum up each."""
+def _line_defect(row: dict[str, Any]) -> str | None:
+    for name, what in _LINE_DEFECTS.items():
+        index = row[name]
+        if index is not None:
+            # Line 1 is the header.
+            return f"line {index + 2} {what}: {row[f'{name}_line']!r}"
+    return None
+
+
+_LINE_DEFECTS: Final = {
+    "formless": f"holds a stamp or a number of another form, or another number of columns than {len(VALUES) + 1}",
+    "unsorted": "does not ascend, its stamp is not later than the one before",
+    "unenclosed": "has a high and low that do not enclose its prices",
+}
+
+
+def _lines(contents: list[bytes]) -> pl.DataFrame:
+    """Take the bodies of many files apart, line by line; what has no form is null."""
     bodies = [content[len(_HEADER_LINE) : -1].decode("ascii", errors="replace") for content in contents]
     lines = pl.DataFrame({"file": range(len(bodies)), "line": bodies}).with_columns(pl.col("line").str.split("\n"))
     parts = pl.col("line").str.split_exact(",", len(VALUES)).struct.rename_fields(["time", *VALUES])
-    values = (
+    return (
         lines.explode("line")
         .with_columns(has_form=pl.col("line").str.contains(_LINE))
         .with_columns(parts.struct.unnest())
         .with_columns(
             pl.col("time").str.to_datetime(STAMP_FORMAT, strict=False),
-            *(pl.col(name).cast(BAR_SCHEMA[name], strict=False) for name in VALUES),
+            pl.col(VALUES).cast(COMPARED, strict=False),
         )
     )
-    ascends = (pl.col("time") > pl.col("time").shift()).fill_null(value=True).all() & pl.col("time").is_not_null().all()
-    return values.group_by("file", maintain_order=True).agg(
-        pl.col(VALUES).sum(),
-        is_sound=pl.col("has_form").all() & ascends,
-        rows=pl.len().cast(pl.Int64),
-        first=pl.col("time").first(),
-        last=pl.col("time").last(),
+
+
+def _parse(contents: list[bytes]) -> pl.DataFrame:
+    """Parse the bodies of many files at once, and sum up each."""
+    encloses = (pl.col("high") >= pl.max_horizontal("open", "low", "close")) & (
+        pl.col("low") <= pl.min_horizontal("open", "close")
+    )
+    bad = {
+        "formless": ~pl.col("has_form") | pl.col("time").is_null(),
+        "unsorted": (pl.col("time") <= pl.col("time").shift()).fill_null(value=False),
+        "unenclosed": ~encloses.fill_null(value=True),
+    }
+    return (
+        _lines(contents)
+        .with_columns(fingerprint=FINGERPRINT)
+        .group_by("file", maintain_order=True)
+        .agg(
+            pl.col(VALUES).sum(),
+            pl.col("fingerprint").bitwise_xor(),
+            *(pl.when(is_bad.any()).then(is_bad.arg_max()).alias(name) for name, is_bad in bad.items()),
+            *(pl.col("line").filter(is_bad).first().alias(f"{name}_line") for name, is_bad in bad.items()),
+            rows=pl.len().cast(pl.Int64),
+            first=pl.col("time").first(),
+            last=pl.col("time").last(),
+        )
     )

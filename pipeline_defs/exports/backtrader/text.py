@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("datetime", "open", "high", "low", "close", "volume", "openinterest")
 HEADER: Final = ",".join(COLUMNS)
 STAMP_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
-EXCHANGE_ZONE: Final = "Asia/Kolkata"
 
 
-def csv_files(bars: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
+def csv_files(bars: pl.DataFrame, zone: str) -> Iterator[tuple[int, bytes]]:
     """Give the whole text of each instrument's file.
 
     Parameters
     ----------
     bars : polars.DataFrame
-        `BAR_SCHEMA`, checked. A null volume or open interest is written as 0.
+        `MarketSlice.bar_schema`, checked. A null volume or open interest is written as 0.
+    zone : str
+        Zone of exchange time.
 
     Yields
     ------
@@ -41,10 +42,10 @@ def csv_files(bars: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
     lines = bars.select(
         "instrument_id",
         line=pl.concat_str(
-            exchange_time("timestamp").dt.to_string(STAMP_FORMAT),
+            exchange_time("timestamp", zone).dt.to_string(STAMP_FORMAT),
             *(plain_decimal(price) for price in PRICES),
-            pl.col("volume").fill_null(0),
-            pl.col("open_interest").fill_null(0),
+            number("volume", bars.schema["volume"]),
+            number("open_interest", bars.schema["open_interest"]),
             separator=",",
         ),
     )
@@ -53,13 +54,35 @@ def csv_files(bars: pl.DataFrame) -> Iterator[tuple[int, bytes]]:
         yield instrument_id, f"{HEADER}\n{text}\n".encode("ascii")
 
 
-def exchange_time(column: str) -> pl.Expr:
+def number(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Write a volume or an open interest: exact, plain, without zeros at the end of a fraction.
+
+    Parameters
+    ----------
+    column : str
+        Its column.
+    dtype : polars.DataType
+        Of the column: an integer, or a Decimal where the market trades fractions.
+
+    Returns
+    -------
+    polars.Expr
+        Null as 0.
+
+    """
+    text = plain_decimal(column) if dtype.is_decimal() else pl.col(column).cast(pl.String)
+    return text.fill_null("0")
+
+
+def exchange_time(column: str, zone: str) -> pl.Expr:
     """Turn an instant into naive exchange time.
 
     Parameters
     ----------
     column : str
         Column of UTC instants.
+    zone : str
+        Zone of exchange time, e.g. `MarketSlice.timezone`.
 
     Returns
     -------
@@ -67,4 +90,4 @@ def exchange_time(column: str) -> pl.Expr:
         Datetimes without a zone.
 
     """
-    return pl.col(column).dt.convert_time_zone(EXCHANGE_ZONE).dt.replace_time_zone(None)
+    return pl.col(column).dt.convert_time_zone(zone).dt.replace_time_zone(None)

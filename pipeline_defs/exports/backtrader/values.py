@@ -1,4 +1,4 @@
-"""What the sidecar describes, as value types: a contract, its terms by date, its settlement, and the whole of them.
+"""What the sidecar describes, as value types: a contract, its files, its terms by date, its settlement, its sessions.
 
 Reading and writing them is the business of `contracts`. Backtrader is not imported.
 """
@@ -22,17 +22,67 @@ class Settlement:
     Parameters
     ----------
     price : Decimal
-        Per unit: intrinsic value of an option, close of the underlying for a future.
-    underlying_close : Decimal
-        The underlying's last close up to the expiry.
-    underlying_time : datetime.datetime
-        Stamp of that close.
+        Per unit: the exchange's own settlement price; or else the intrinsic value of an option, the close of the
+        underlying for a future.
+    basis : str
+        Where it comes from: ``exchange`` or ``last underlying bar``.
+    underlying_close : Decimal or None
+        The price of the underlying that it is worth that much on: the exchange's (None when it gave only the value),
+        or the last close up to the expiry.
+    underlying_time : datetime.datetime or None
+        Stamp of that close; None for the exchange's price.
 
     """
 
     price: Decimal
-    underlying_close: Decimal
-    underlying_time: dt.datetime
+    basis: str
+    underlying_close: Decimal | None
+    underlying_time: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BarFile:
+    """The bars of a contract at one resolution.
+
+    Parameters
+    ----------
+    bar_seconds : int
+        Length of a bar.
+    file : str
+        Its name in the folder.
+    rows : int
+        Bars in it.
+    first, last : datetime.datetime
+        Stamps of the first and last bar.
+    sha256 : str
+        Of the file.
+
+    """
+
+    bar_seconds: int
+    file: str
+    rows: int
+    first: dt.datetime
+    last: dt.datetime
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A trading day.
+
+    Parameters
+    ----------
+    date : datetime.date
+        Trade date.
+    open, close : datetime.datetime
+        Its bars are stamped after the one and up to the other: the next midnight in a market that never closes.
+
+    """
+
+    date: dt.date
+    open: dt.datetime
+    close: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +121,8 @@ class Contract:
     ----------
     name : str
         Name of the feed, e.g. ``NIFTY_250814_24500_CE``.
-    file : str
-        Its file in the folder.
     kind : str
-        ``OPT``, ``FUT``, ``EQ`` (share) or ``SPOT`` (index).
+        ``OPT``, ``FUT``, ``EQ`` (share), ``SPOT`` (index) or ``PAIR`` (of currencies, of which one may be a coin).
     symbol : str
         The exchange's or vendor's own.
     underlying : str
@@ -90,28 +138,25 @@ class Contract:
     lot_size : int or None
         Units in a lot; None when not known.
     multiplier : int
-        Rupees per unit and point.
+        Money per unit and point.
     tick_size : Decimal or None
         Smallest price step; None when not known.
     currency, venue : str
         As in the warehouse.
     expiry_close : datetime.datetime or None
         Close of the last session: when the contract ends.
-    rows : int
-        Bars in the file.
-    first, last : datetime.datetime
-        Stamps of the first and last bar.
-    sha256 : str
-        Of the file.
+    files : tuple of BarFile
+        One per resolution, the finest first.
     settlement : Settlement or None
         None when the contract does not expire within the export, or cannot be settled.
     terms : tuple of Terms, default ()
         The periods, if anything changes within the export; ask `terms_on`. Above stand the terms of the last bar.
+    base_currency : str or None, default None
+        Of a pair: ``BTC`` of BTC/USDT, whose `currency` is ``USDT``.
 
     """
 
     name: str
-    file: str
     kind: str
     symbol: str
     underlying: str
@@ -126,12 +171,10 @@ class Contract:
     currency: str
     venue: str
     expiry_close: dt.datetime | None
-    rows: int
-    first: dt.datetime
-    last: dt.datetime
-    sha256: str
+    files: tuple[BarFile, ...]
     settlement: Settlement | None
     terms: tuple[Terms, ...] = ()
+    base_currency: str | None = None
 
     def terms_on(self, day: dt.date) -> Terms:
         """Give the terms that were valid on a trade date; today's lot is not last year's.
@@ -172,19 +215,24 @@ class Sidecar:
     ----------
     underlying : str
         E.g. ``NIFTY``.
-    timeframe : str
-        Name in ``backtrader.TimeFrame``.
-    compression : int
-        Units of the time frame in a bar.
+    timezone : str
+        Zone of all times, an IANA name.
     underlying_name : str or None
         Name of the contract that the derivatives are settled on; None when it is not in the export.
+    sessions : tuple of Session
+        Ascending; empty in an export of version 1, which did not say them.
     contracts : tuple of Contract
         Sorted by name.
 
     """
 
     underlying: str
-    timeframe: str
-    compression: int
+    timezone: str
     underlying_name: str | None
+    sessions: tuple[Session, ...]
     contracts: tuple[Contract, ...]
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Seconds of the bars that there are, ascending."""
+        return tuple(sorted({bars.bar_seconds for contract in self.contracts for bars in contract.files}))

@@ -18,6 +18,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import backtrader as bt
 import polars as pl
@@ -26,17 +27,22 @@ from pipeline_defs.backtests.backtrader_hold import hold_to_expiry
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar, read_terms
 from pipeline_defs.exports.backtrader.loader import load_chain
-from pipeline_defs.exports.backtrader.readback import COMPARED, read_texts, replay
-from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, TRIAL_FILE, VALUES
+from pipeline_defs.exports.backtrader.naming import bar_length
+from pipeline_defs.exports.backtrader.readback import TextFile, as_backtrader_holds, read_texts, replay
+from pipeline_defs.exports.backtrader.truth import BARS_FILE, CONTRACTS_FILE, FILES_FILE, TRIAL_FILE, VALUES
 from pipeline_defs.exports.backtrader.values import Contract
+from pipeline_defs.exports.manifest import MANIFEST_NAME
 from pipeline_defs.exports.verifying import Report
+from pipeline_defs.schema.exports import READBACK_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from pipeline_defs.exports.backtrader.values import Sidecar
 
 
 _TERMS: Final = tuple(
-    term.name for term in fields(Contract) if term.name not in {"name", "sha256", "settlement", "terms"}
+    term.name for term in fields(Contract) if term.name not in {"name", "files", "settlement", "terms"}
 )
 """Compared by the name of the column that the truth has for it."""
 
@@ -60,39 +66,94 @@ def verify_export(root: Path, truth: Path) -> Report:
 
     """
     report = Report(f"backtrader {version('backtrader')}")
-    expected = pl.read_parquet(truth / CONTRACTS_FILE)
-    bars = pl.read_parquet(truth / BARS_FILE).with_columns(pl.col(VALUES).cast(COMPARED))
-    _check_files(report, root, expected)
-    if not report.failures:
-        _check_sidecar(report, root, expected)
-        _check_texts(report, root, expected)
-    # A file that is missing or not as it should be makes Backtrader raise, which tells less than the lines so far.
-    if not report.failures:
-        read = expected.filter("in_engine")
-        parts = bars.partition_by("name", as_dict=True, include_key=False)
-        truths = {name: parts[name,] for name in read["name"]}
-        _check_plain(report, root, zip(read["name"], read["file"], strict=True), truths)
-        _check_chain(report, root, expected["name"].to_list(), truths)
-        _check_trial(report, root, json.loads((truth / TRIAL_FILE).read_text()))
-        report.checks["engine"] = {
-            "files": read.height,
-            "bars": int(read["rows"].sum()),
-            "all": read.height == expected.height,
-        }
+    try:
+        _verify(report, root, truth)
+    except PipelineError as error:
+        report.failures.append(str(error))
     return report
 
 
-def _check_files(report: Report, root: Path, expected: pl.DataFrame) -> None:
-    found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    wanted = sorted([*expected["file"], SIDECAR_NAME])
+def _verify(report: Report, root: Path, truth: Path) -> None:
+    expected = pl.read_parquet(truth / CONTRACTS_FILE)
+    files = pl.read_parquet(truth / FILES_FILE)
+    check_file_names(report, root, files["file"].to_list())
+    texts = check_texts(report, root, files)
+    report.readback = readback(files, texts)
+    sidecar = read_sidecar(root)
+    _check_sidecar(report, sidecar, expected, files)
+    check_described_files(report, sidecar, texts)
+    # A file that is missing or not as it should be makes Backtrader raise, which tells less than the lines so far.
+    if not report.failures:
+        bars = pl.read_parquet(truth / BARS_FILE).partition_by("file", as_dict=True, include_key=False)
+        read = files.filter("in_engine")
+        check_engine(report, root, {name: bars[name,] for name in read["file"]}, files.height)
+        _check_trial(report, root, json.loads((truth / TRIAL_FILE).read_text()))
+
+
+def check_file_names(report: Report, root: Path, wanted: list[str]) -> None:
+    """Expect a folder to hold these files and the sidecar, and no other but the manifest."""
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - {MANIFEST_NAME}
     report.checks["files"] = len(found)
-    report.expect("files that are missing", [], sorted(set(wanted) - set(found)))
-    report.expect("files besides the slice's", [], sorted(set(found) - set(wanted)))
+    report.expect("files that are missing", [], sorted({*wanted, SIDECAR_NAME} - found))
+    report.expect("files that do not belong there", [], sorted(found - {*wanted, SIDECAR_NAME}))
 
 
-def _check_sidecar(report: Report, root: Path, expected: pl.DataFrame) -> None:
-    contracts = {contract.name: contract for contract in read_sidecar(root).contracts}
+def check_texts(report: Report, root: Path, files: pl.DataFrame) -> dict[str, TextFile]:
+    """Read the text of every file that is there, exactly, and compare what `files` says of it."""
+    there = [file for file in files["file"] if (root / file).is_file()]
+    texts = dict(zip(there, read_texts(root, there), strict=True))
+    compared = [name for name in ("rows", "first", "last") if name in files.columns]
+    sums = [name for name in VALUES if f"{name}_sum" in files.columns]
+    for row in files.iter_rows(named=True):
+        where, found = row["file"], texts.get(row["file"])
+        if found is None:
+            continue
+        if found.defect is not None:
+            report.failures.append(f"{where}: {found.defect}")
+            continue
+        known = len(report.failures)
+        for name in compared:
+            label = {"first": "first stamp", "last": "last stamp"}.get(name, name)
+            report.expect(f"{where} {label}", row[name], getattr(found, name))
+        for value in sums:
+            report.expect(f"{where} sum of {value}", row[f"{value}_sum"], found.sums[value])
+        if len(report.failures) == known and row.get("fingerprint", found.fingerprint) != found.fingerprint:
+            report.failures.append(
+                f"{where}: expected the bars of the slice, found others, though rows, bounds and all sums agree"
+            )
+    report.checks["text"] = {"files": len(texts), "bars": sum(text.rows for text in texts.values())}
+    return texts
+
+
+def readback(files: pl.DataFrame, texts: dict[str, TextFile]) -> pl.DataFrame:
+    """Give what the texts hold, as `READBACK_SCHEMA`, from files of which the truth says whose they are."""
+    rows = [
+        {
+            "instrument_id": row["instrument_id"],
+            "bar_seconds": row["bar_seconds"],
+            "rows": found.rows,
+            "first_timestamp": _instant(found.first, row["timezone"]),
+            "last_timestamp": _instant(found.last, row["timezone"]),
+            "close_sum": found.sums["close"],
+            "volume_sum": found.sums["volume"],
+        }
+        for row in files.iter_rows(named=True)
+        for found in [texts.get(row["file"])]
+        if found is not None and found.defect is None
+    ]
+    return pl.DataFrame(rows, schema=READBACK_SCHEMA).sort("instrument_id", "bar_seconds")
+
+
+def _instant(time: dt.datetime | None, zone: str) -> dt.datetime | None:
+    return None if time is None else time.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
+
+
+def _check_sidecar(report: Report, sidecar: Sidecar, expected: pl.DataFrame, files: pl.DataFrame) -> None:
+    contracts = {contract.name: contract for contract in sidecar.contracts}
     report.expect("contracts in the sidecar", expected["name"].to_list(), sorted(contracts))
+    told = [(contract.name, bars.bar_seconds, bars.file) for contract in sidecar.contracts for bars in contract.files]
+    report.expect("files in the sidecar", sorted(files.select("name", "bar_seconds", "file").rows()), sorted(told))
+    report.expect("zone in the sidecar", files["timezone"].unique().to_list(), [sidecar.timezone])
     settled = 0
     for row in expected.iter_rows(named=True):
         contract = contracts.get(row["name"])
@@ -102,55 +163,83 @@ def _check_sidecar(report: Report, root: Path, expected: pl.DataFrame) -> None:
             report.expect(f"{row['name']} {term} in the sidecar", row[term], getattr(contract, term))
         periods = read_terms(json.loads(row["terms"] or "null"))
         report.expect(f"{row['name']} terms by date in the sidecar", periods, contract.terms)
-        price, close, time = _settlement(contract)
+        price, basis, close, time = _settlement(contract)
         settled += price is not None
         report.expect(f"{row['name']} settlement price", row["settlement_price"], price)
+        report.expect(f"{row['name']} basis of that price", row["settlement_basis"], basis)
         report.expect(f"{row['name']} close it is settled on", row["underlying_close"], close)
         report.expect(f"{row['name']} time of that close", row["underlying_time"], time)
     report.checks["contracts"] = {"described": len(contracts), "settled": settled}
 
 
-def _settlement(contract: Contract) -> tuple[Decimal | None, Decimal | None, dt.datetime | None]:
+def _settlement(contract: Contract) -> tuple[Decimal | None, str | None, Decimal | None, dt.datetime | None]:
     settlement = contract.settlement
     if settlement is None:
-        return None, None, None
-    return settlement.price, settlement.underlying_close, settlement.underlying_time
+        return None, None, None, None
+    return settlement.price, settlement.basis, settlement.underlying_close, settlement.underlying_time
 
 
-def _check_texts(report: Report, root: Path, expected: pl.DataFrame) -> None:
-    hashes = {contract.file: contract.sha256 for contract in read_sidecar(root).contracts}
-    rows = 0
-    for row, found in zip(expected.iter_rows(named=True), read_texts(root, expected["file"]), strict=True):
-        where = row["file"]
-        report.expect(f"{where} sha256", hashes.get(where), found.sha256)
-        if found.defect is not None:
-            report.failures.append(f"{where}: {found.defect}")
-            continue
-        rows += found.rows
-        report.expect(f"{where} rows", row["rows"], found.rows)
-        report.expect(f"{where} first stamp", row["first"], found.first)
-        report.expect(f"{where} last stamp", row["last"], found.last)
-        for name in VALUES:
-            report.expect(f"{where} sum of {name}", row[f"{name}_sum"], found.sums[name])
-    report.checks["text"] = {"files": expected.height, "bars": rows}
+def check_described_files(report: Report, sidecar: Sidecar, texts: dict[str, TextFile]) -> None:
+    """Expect the files to be what the sidecar says of them, byte by byte."""
+    described = {bars.sha256: bars.file for contract in sidecar.contracts for bars in contract.files}
+    for contract in sidecar.contracts:
+        for bars in contract.files:
+            found = texts.get(bars.file)
+            if found is None:
+                continue
+            if found.sha256 != bars.sha256 and found.sha256 in described:
+                report.failures.append(
+                    f"{bars.file}: expected its own bars, found those of {described[found.sha256]}: files were swapped"
+                )
+                continue
+            report.expect(f"{bars.file} sha256", bars.sha256, found.sha256)
+            if found.defect is None:
+                told = {"rows": bars.rows, "first": bars.first, "last": bars.last}
+                for name, value in told.items():
+                    report.expect(f"{bars.file} {name} in the sidecar", getattr(found, name), value)
 
 
-def _check_plain(report: Report, root: Path, files: Iterable[tuple[str, str]], truths: dict[str, pl.DataFrame]) -> None:
+def check_engine(report: Report, root: Path, truths: dict[str, pl.DataFrame], all_files: int) -> None:
+    """Have Backtrader load files in both ways and compare every bar.
+
+    Parameters
+    ----------
+    report : Report
+        Takes what differs.
+    root : Path
+        The export.
+    truths : dict
+        By file, its bars as they must come: `time` (naive) and `VALUES`.
+    all_files : int
+        How many the export holds.
+
+    """
+    held = {file: as_backtrader_holds(truth) for file, truth in truths.items()}
+    _check_plain(report, root, held)
+    _check_chain(report, root, held)
+    report.checks["engine"] = {
+        "files": len(truths),
+        "bars": sum(truth.height for truth in truths.values()),
+        "all": len(truths) == all_files,
+    }
+
+
+def _check_plain(report: Report, root: Path, truths: dict[str, pl.DataFrame]) -> None:
     """Load each file with every parameter at its default, which takes it for daily bars."""
-    for name, file in files:
+    for file, truth in truths.items():
         found = replay(bt.feeds.GenericCSVData(dataname=str(root / file))).with_columns(
             pl.col("time").dt.truncate("1s")
         )
-        at_day_end = truths[name].with_columns(pl.col("time").dt.date().dt.combine(_DAY_END))
+        at_day_end = truth.with_columns(pl.col("time").dt.date().dt.combine(_DAY_END))
         _compare(report, f"{file} with all defaults", at_day_end, found)
 
 
-def _check_chain(report: Report, root: Path, names: list[str], truths: dict[str, pl.DataFrame]) -> None:
+def _check_chain(report: Report, root: Path, truths: dict[str, pl.DataFrame]) -> None:
     """Load each file as the loader does, which keeps the exact stamps."""
-    feeds = {feed._name: feed for feed in load_chain(root)}  # noqa: SLF001 -- Backtrader's
-    report.expect("contracts in the chain", names, sorted(feeds))
-    for name, truth in truths.items():
-        _compare(report, f"{name} through load_chain", truth, replay(feeds[name]))
+    lengths = {bar_length(seconds).resolution for seconds in read_sidecar(root).resolutions}
+    feeds = {feed.bar_file.file: feed for feed in load_chain(root, resolutions=lengths)}
+    for file, truth in truths.items():
+        _compare(report, f"{file} through load_chain", truth, replay(feeds[file]))
 
 
 def _compare(report: Report, where: str, truth: pl.DataFrame, found: pl.DataFrame) -> None:
@@ -176,7 +265,8 @@ def _check_trial(report: Report, root: Path, expected: dict[str, Any] | None) ->
     except PipelineError as error:
         report.failures.append(f"trial backtest of {expected['contract']}: expected a settlement, found {error.what}")
         return
-    report.checks["trial"] = {"hold_to_expiry": json.loads(result.to_json())}
+    told = json.loads(result.to_json()) | {"instrument_id": expected["instrument_id"]}
+    report.checks["trial"] = {"hold_to_expiry": told}
     found = {
         "entry_price": result.entry_price,
         "entry_time": result.entry_time,

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice, Verification
+from pipeline_defs.schema.exporters import Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 VERIFY_MODULES: Final = {
     "1.231": "pipeline_defs.exports.nautilus.verify",

@@ -71,7 +71,13 @@ def verify_catalog(root: Path, truth: Path) -> Report:
 def _hold(report: Report, root: Path, **expected: Any) -> None:  # noqa: ANN401 -- values of a JSON object
     """Hold one option to expiry and compare every fill."""
     try:
-        result = hold_to_expiry(root, expected["instrument"], expected["quantity"])
+        official = expected["official"]
+        result = hold_to_expiry(
+            root,
+            expected["instrument"],
+            expected["quantity"],
+            settlement_price=None if official is None else Decimal(official),
+        )
     except PipelineError as error:
         report.failures.append(f"trial backtest of {expected['instrument']}: expected a settlement, found {error.what}")
         return
@@ -82,7 +88,8 @@ def _hold(report: Report, root: Path, **expected: Any) -> None:  # noqa: ANN401 
         "exit_time": result.exit_time,
         "gross_pnl": result.gross_pnl,
     }
-    report.checks["trial"] = {"hold_to_expiry": json.loads(result.to_json())}
+    told = json.loads(result.to_json()) | {"instrument_id": expected["instrument_id"]}
+    report.checks["trial"] = {"hold_to_expiry": told}
     for name, value in found.items():
         wanted = expected[name]
         parsed = dt.datetime.fromisoformat(wanted) if name.endswith("_time") else Decimal(wanted)

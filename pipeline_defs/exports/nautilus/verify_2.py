@@ -72,7 +72,7 @@ def _judge_hold(report: Report, trial: dict[str, Any], reading: DumpedReading) -
     ]
     expected = [
         ("BUY", Decimal(trial["traded_price"]), trial["quantity"], _microseconds(trial["traded_time"])),
-        ("SELL", Decimal(trial["settlement_price"]), trial["quantity"], _microseconds(trial["exit_time"])),
+        ("SELL", Decimal(trial["worth_over_underlying"]), trial["quantity"], _microseconds(trial["exit_time"])),
     ]
     if trial["is_delivered"]:
         # Version 2 settles an option on a share by the trades of that share; bars alone leave it open.

@@ -24,9 +24,11 @@ from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.storage.locations import as_uri
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
+    from pipeline_defs.storage.locations import Location
 
 ENGINE_VERIFIED: Final = "engine_verified"
 """Check: the engine itself read back what was exported."""
@@ -115,15 +117,15 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
 
 
 def _materialized(
-    key: dg.AssetKey, published: "PublishedExport", sessions: list[dt.date], seconds: float
+    key: dg.AssetKey, published: "PublishedExport[Location]", sessions: list[dt.date], seconds: float
 ) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         asset_key=key,
         data_version=dg.DataVersion(published.catalog_hash),
         metadata={
-            "path": dg.MetadataValue.path(published.path),
-            "dagster/uri": published.path.as_uri(),
-            "manifest": dg.MetadataValue.path(published.manifest),
+            "path": dg.MetadataValue.path(str(published.path)),
+            "dagster/uri": as_uri(published.path),
+            "manifest": dg.MetadataValue.path(str(published.manifest)),
             "catalog_hash": published.catalog_hash,
             "engine": published.engine,
             "first_session": sessions[0].isoformat(),
@@ -135,7 +137,7 @@ def _materialized(
     )
 
 
-def _verified(key: dg.AssetKey, published: "PublishedExport") -> dg.AssetCheckResult:
+def _verified(key: dg.AssetKey, published: "PublishedExport[Location]") -> dg.AssetCheckResult:
     verification = published.verification
     return dg.AssetCheckResult(
         asset_key=key,

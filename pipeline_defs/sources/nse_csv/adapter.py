@@ -86,7 +86,7 @@ class NseCsvSource(Source):
                 "no path to read", where=f"source {self.name}", next_step="name a file or folder with --path"
             )
         with Archives(self.limits) as archives:
-            reading = Reading(request, archives.list_files(path), Intake(archives), path)
+            reading = Reading(request, archives.list_files(path), Intake(archives, request.archive), path)
             found = False
             for trade_date in reading.trade_dates():
                 if reading.is_held(trade_date):

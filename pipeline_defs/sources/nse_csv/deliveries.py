@@ -27,6 +27,7 @@ from pipeline_defs.sources.nse_csv.reasons import BLANK_LINE, EMPTY_FILE, OTHER_
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipeline_defs.schema.batches import RawArchive
     from pipeline_defs.sources.nse_csv.archives import Archives
     from pipeline_defs.sources.nse_csv.entries import Entry
     from pipeline_defs.sources.nse_csv.headers import Recognised
@@ -92,10 +93,13 @@ class Intake:
     ----------
     archives : Archives
         Where bytes come from.
+    raw_archive : RawArchive or None
+        Told about each file on disk before it is read.
 
     """
 
     archives: Archives
+    raw_archive: RawArchive | None = None
     twins: list[tuple[Entry, Entry]] = field(default_factory=list)
     """Files left out, each with the earlier file of the same content."""
     _rows: list[tuple[object, ...]] = field(default_factory=list)
@@ -125,8 +129,13 @@ class Intake:
 
     def _digest_of(self, entry: Entry) -> str:
         if entry not in self._digests:
-            self._digests[entry] = hashlib.sha256(self.archives.read(entry)).hexdigest()
+            self._digests[entry] = hashlib.sha256(self._read(entry)).hexdigest()
         return self._digests[entry]
+
+    def _read(self, entry: Entry) -> bytes:
+        if self.raw_archive is not None:
+            self.raw_archive.keep(entry.path, read_names(entry.parts).trade_date)
+        return self.archives.read(entry)
 
     def read(self, entries: Iterable[Entry]) -> Portion:
         """Read files.
@@ -201,7 +210,7 @@ class Intake:
         readers: dict[tuple[str, int], LineReader],
         refused: list[tuple[int, int, str, str]],
     ) -> None:
-        data = self.archives.read(entry)
+        data = self._read(entry)
         digest, size = hashlib.sha256(data).hexdigest(), len(data)
         self._digests[entry] = digest
         data = data.removeprefix(_BYTE_ORDER_MARK)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline_defs.schema.columns import PRICE
+from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, MarketSlice
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def make_slice(
     bar_seconds: int = 60,
     underlying: str = "NIFTY",
     sessions: tuple[dt.date, ...] = SESSIONS,
+    **further: Any,
 ) -> MarketSlice:
     bars = pl.concat(frames) if frames else pl.DataFrame(schema=BAR_SCHEMA)
     counted = bars.group_by("instrument_id").agg(
@@ -101,7 +103,40 @@ def make_slice(
         read_bars=read_bars,
         load_ids=(1, 7),
         known_at=close_of(SESSIONS[-1]),
+        **further,
     )
+
+
+def with_resolutions(market: MarketSlice, *bar_seconds: int) -> MarketSlice:
+    """Add longer bars, in buckets that start at the open of each session and end with it at the latest."""
+    return replace(market, resolutions=tuple(_longer(market, seconds) for seconds in bar_seconds))
+
+
+def _longer(market: MarketSlice, bar_seconds: int) -> MarketSlice:
+    sessions = market.sessions.select(opens="open", closes="close").sort("closes")
+    elapsed = (pl.col("timestamp") - pl.col("opens")).dt.total_seconds()
+    buckets = -(-elapsed // bar_seconds)
+    bars = (
+        pl.concat(market.read_bars())
+        .sort("timestamp")
+        .join_asof(sessions, left_on="timestamp", right_on="closes", strategy="forward", coalesce=False)
+        .with_columns(
+            timestamp=pl.min_horizontal(pl.col("opens") + pl.duration(seconds=buckets * bar_seconds), "closes")
+        )
+        .group_by("instrument_id", "timestamp", maintain_order=True)
+        .agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            pl.col("volume").sum(),
+            pl.col("open_interest").last(),
+        )
+        .sort("instrument_id", "timestamp")
+        .select(pl.col(name).cast(kind) for name, kind in market.bar_schema.items())
+    )
+    made = make_slice(market.instruments.to_dicts(), [bars], bar_seconds=bar_seconds)
+    return replace(market, bar_seconds=bar_seconds, instruments=made.instruments, read_bars=made.read_bars)
 
 
 def nifty_slice(minutes: int = 30) -> MarketSlice:
@@ -126,3 +161,37 @@ def nifty_slice(minutes: int = 30) -> MarketSlice:
             ),
         ],
     )
+
+
+def utc_day(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def crypto_slice(minutes: int = 60) -> MarketSlice:
+    """A pair that trades fractions around the clock, the last minutes of two UTC days, and an option on it."""
+    sizes = [Decimal(text) for text in ("0.00000001", "12.5", "0", "1234.00096", "7")]
+    days = [utc_day(day + dt.timedelta(days=1)) for day in SESSIONS]
+    stamps = [end - dt.timedelta(minutes=minute) for end in days for minute in reversed(range(minutes))]
+    sized = pl.Series(sizes * len(stamps), dtype=SIZE).head(len(stamps))
+    frames = [
+        bars_of(number, start, "0.01", minutes=minutes)
+        .with_columns(timestamp=pl.Series(stamps, dtype=TIMESTAMP), volume=sized)
+        .cast({"volume": SIZE})
+        for number, start in ((1, "117345.12345678"), (2, "1200.5"))
+    ]
+    crypto: dict[str, Any] = {"underlying": "BTCUSDT", "venue": "BINANCE", "currency": "USDT"}
+    market = make_slice(
+        [
+            instrument(1, "PAIR", symbol="BTC/USDT", base_currency="BTC", tick_size=Decimal("0.01"), **crypto),
+            option(2, "117000", "CE", expiry_close=days[1], **crypto | {"lot_size": None, "tick_size": None}),
+        ],
+        frames,
+        underlying="BTCUSDT",
+        timezone="UTC",
+        fractional=True,
+    )
+    sessions = pl.DataFrame(
+        {"session_date": SESSIONS, "open": [utc_day(day) for day in SESSIONS], "close": days},
+        schema=market.sessions.schema,
+    )
+    return replace(market, sessions=sessions)

@@ -14,6 +14,7 @@ from backtrader.utils.date import num2date
 from pipeline_defs.errors import ConfigurationError, ExportError
 from pipeline_defs.exports.backtrader.broker import SettlingBroker
 from pipeline_defs.exports.backtrader.loader import add_chain, load_chain
+from pipeline_defs.schema.exports import SETTLEMENT_SCHEMA
 from pipeline_tests.exports.backtrader.slices import SESSIONS, bars_of, close_of, instrument, make_slice, option
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def at(day: dt.date, hour: int, minute: int) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(hour, minute))
 
 
-def chain_slice(**changes: pl.Expr) -> MarketSlice:
+def chain_slice(settlements: pl.DataFrame | None = None, **changes: pl.Expr) -> MarketSlice:
     """An index that closes the first day at 24561.35; a call, a put and a future that expire then."""
     index = bars_of(1, "24561.35", "0", minutes=5)
     return make_slice(
@@ -93,6 +94,7 @@ def chain_slice(**changes: pl.Expr) -> MarketSlice:
             bars_of(4, "24570", minutes=5).filter(pl.col("timestamp") <= close_of(FIRST)),
             bars_of(5, "70", minutes=5).filter(changes.get("other", pl.lit(value=True))),
         ],
+        settlements=settlements,
     )
 
 
@@ -211,7 +213,7 @@ def test_the_orders_of_a_bracket_are_cancelled_with_it(chain: Path) -> None:
     ]
 
 
-def build_chain(build: Callable[[MarketSlice], BuiltExport], **changes: pl.Expr) -> Path:
+def build_chain(build: Callable[[MarketSlice], BuiltExport], **changes: Any) -> Path:
     return build(chain_slice(**changes)).root
 
 
@@ -265,6 +267,53 @@ def test_a_position_that_cannot_be_settled_stops_the_run(build: Callable[[Market
     with pytest.raises(ExportError, match="a position of 75 units is open at the expiry on 2025-08-13 15:30") as caught:
         run(root, (at(FIRST, 15, 27), CALL, {"size": 75}))
     assert caught.value.where == CALL
+
+
+def official(*prices: tuple[int, str]) -> pl.DataFrame:
+    rows = [(number, FIRST, Decimal(price), None) for number, price in prices]
+    return pl.DataFrame(rows, schema=SETTLEMENT_SCHEMA, orient="row")
+
+
+@pytest.mark.parametrize("options", RUNS, ids=str)
+def test_the_price_of_the_exchange_is_what_a_position_is_settled_at(
+    build: Callable[[MarketSlice], BuiltExport], options: dict[str, Any]
+) -> None:
+    root = build(chain_slice(official((2, "58.9"), (4, "24558.9")))).root
+    strategy = run(root, *((at(FIRST, 15, 27), name, {"size": 75}) for name in (CALL, PUT, FUTURE)), **options)
+    assert {name: price for name, size, price, _ in strategy.executions if size < 0} == {
+        CALL: 58.9,
+        PUT: 0.0,
+        FUTURE: 24558.9,
+    }
+    assert {settlement.basis for settlement in strategy.settlements} == {"exchange", "last underlying bar"}
+
+
+@pytest.mark.parametrize("options", RUNS, ids=str)
+def test_without_any_bar_of_the_underlying_the_price_of_the_exchange_settles(
+    build: Callable[[MarketSlice], BuiltExport], options: dict[str, Any]
+) -> None:
+    market = make_slice(
+        [option(2, "24500", "CE")], [bars_of(2, "60", minutes=5).head(9)], settlements=official((2, "58.9"))
+    )
+    name = "NIFTY_250814_24500_CE"
+    strategy = run(build(market).root, (at(FIRST, 15, 27), name, {"size": 75}), **options)
+    assert strategy.executions[-1] == (name, -75, 58.9, at(SECOND, 15, 30))
+    assert strategy.sizes[at(SECOND, 15, 28)] == 75
+
+
+def test_a_run_cut_short_before_the_day_of_expiry_is_not_settled_at_the_price_of_the_exchange(
+    build: Callable[[MarketSlice], BuiltExport],
+) -> None:
+    # The contract does not trade on its last day, so its own last bar decides nothing.
+    market = make_slice(
+        [instrument(1, "SPOT"), option(2, "24500", "CE")],
+        [bars_of(1, "24561.35", "0", minutes=5), bars_of(2, "60", minutes=5).head(5)],
+        settlements=official((2, "58.9")),
+    )
+    root, name = build(market).root, "NIFTY_250814_24500_CE"
+    order = (at(FIRST, 15, 27), name, {"size": 75})
+    assert run(root, order, selection={"end_date": FIRST}).settlements == []
+    assert run(root, order).executions[-1] == (name, -75, 58.9, at(SECOND, 15, 30))
 
 
 def test_neither_volume_nor_slippage_touches_a_settlement(chain: Path) -> None:

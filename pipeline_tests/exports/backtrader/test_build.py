@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,10 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader import build as module
 from pipeline_defs.exports.backtrader.build import build_files
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar
-from pipeline_tests.exports.backtrader.slices import bars_of, instrument, make_slice, nifty_slice, option
+from pipeline_defs.exports.backtrader.truth import write_truth
+from pipeline_defs.exports.backtrader.verify import verify_export
+from pipeline_defs.schema.exports import SETTLEMENT_SCHEMA, TickSlice
+from pipeline_tests.exports.backtrader.slices import SESSIONS, bars_of, instrument, make_slice, nifty_slice, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +49,8 @@ def test_what_was_built_is_told_per_instrument_and_agrees_with_the_bars(market: 
         )
         .sort("instrument_id")
     )
-    assert built.instruments.drop("engine_id").equals(expected)
+    assert built.instruments.drop("engine_id", "bar_seconds").equals(expected)
+    assert built.instruments["bar_seconds"].unique().to_list() == [60]
     assert built.instruments["engine_id"].to_list()[:3] == ["NIFTY_IDX", "NIFTY_250814_FUT", "NIFTY_250814_24500_CE"]
 
 
@@ -54,7 +59,8 @@ def test_the_details_hold_the_conventions_and_no_note_when_there_is_nothing_to_n
 ) -> None:
     details = build(market).details
     assert details["stamp"] == "close of the bar, naive exchange time"
-    assert (details["timeframe"], details["compression"], details["multiplier"]) == ("Minutes", 1, 1)
+    assert details["resolutions"] == [{"resolution": "1m", "bar_seconds": 60, "timeframe": "Minutes", "compression": 1}]
+    assert (details["multiplier"], details["timezone"]) == (1, "Asia/Kolkata")
     assert details["underlying"] == "NIFTY_IDX"
     assert details["contracts_settled"] == 5
     assert details["notes"] == []
@@ -73,7 +79,7 @@ def test_daily_bars_get_files_without_a_suffix(build: Build) -> None:
     assert (built.root / "RELIANCE_EQ.csv").read_text().splitlines()[
         1
     ] == "2025-08-13 15:30:00,1400.5,1400.5,1400.5,1400.5,0,0"
-    assert read_sidecar(built.root).timeframe == "Days"
+    assert read_sidecar(built.root).resolutions == (86_400,)
 
 
 def test_shortcomings_are_noted_in_the_manifest_and_in_the_sidecar(build: Build) -> None:
@@ -83,6 +89,32 @@ def test_shortcomings_are_noted_in_the_manifest_and_in_the_sidecar(build: Build)
     assert no_lot == "the lot size of 1 contracts is not known and is null in the sidecar"
     assert built.details["underlying"] is None
     assert unsettled in (built.root / SIDECAR_NAME).read_text()
+
+
+def test_ticks_are_left_out_and_the_export_says_how_many(market: MarketSlice, build: Build) -> None:
+    ticked = market.instruments.head(2).with_columns(row_count=pl.lit(1_250, pl.Int64))
+    ticks = TickSlice(ticked, read=lambda *_: iter(()))
+    built = build(dataclasses.replace(market, ticks=ticks))
+    (note,) = built.details["notes"]
+    assert note.startswith("2500 ticks of 2 instruments are left out: ")
+    assert note in json.loads((built.root / SIDECAR_NAME).read_text())["notes"]
+
+
+def test_official_settlements_are_counted_and_confirmed(market: MarketSlice, build: Build, tmp_path: Path) -> None:
+    told = pl.DataFrame([(12, SESSIONS[1], Decimal("5.4"), Decimal("24605.4"))], schema=SETTLEMENT_SCHEMA, orient="row")
+    official = dataclasses.replace(market, settlements=told)
+    built = build(official)
+    assert (built.details["contracts_settled"], built.details["settled_by_the_exchange"]) == (5, 1)
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    write_truth(built, official, truth, 1_000)
+    report = verify_export(built.root, truth)
+    assert report.failures == []
+    assert report.checks["trial"]["hold_to_expiry"]["settlement_price"] == "5.40"
+    # The same files are not what another settlement asks for.
+    write_truth(built, market, truth, 1_000)
+    failures = verify_export(built.root, truth).failures
+    assert "NIFTY_250814_24600_CE basis of that price: expected last underlying bar, found exchange" in failures
 
 
 def test_a_slice_without_sessions_or_bars_is_refused(build: Build) -> None:

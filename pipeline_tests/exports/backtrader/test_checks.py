@@ -39,8 +39,8 @@ def change(row: int, **values: Any) -> pl.DataFrame:
 
 
 def test_good_bars_pass() -> None:
-    check_bars(good(), *BOUNDS)
-    check_bars(good().clear(), *BOUNDS)
+    check_bars(good(), BAR_SCHEMA, *BOUNDS)
+    check_bars(good().clear(), BAR_SCHEMA, *BOUNDS)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_good_bars_pass() -> None:
 )
 def test_what_backtrader_would_misread_is_refused(bars: pl.DataFrame, message: str) -> None:
     with pytest.raises(ExportError, match=message):
-        check_bars(bars, *BOUNDS)
+        check_bars(bars, BAR_SCHEMA, *BOUNDS)
 
 
 def test_a_refusal_names_the_instrument_the_time_and_the_values() -> None:
     with pytest.raises(ExportError) as caught:
-        check_bars(change(3, volume=-1), *BOUNDS)
+        check_bars(change(3, volume=-1), BAR_SCHEMA, *BOUNDS)
     assert caught.value.where == "instrument 1 at 2025-08-13 09:59:00+00:00"
     assert "volume -1" in caught.value.what
     assert caught.value.next_step is not None
@@ -85,11 +85,11 @@ def test_a_price_passes_exactly_if_no_float_can_blur_it(value: Decimal) -> None:
     # Large round numbers count their zeros, since those are digits to the left of the point.
     digits += max(0, int(value.normalize().as_tuple().exponent))
     if digits <= 15:
-        check_bars(bars, *BOUNDS)
+        check_bars(bars, BAR_SCHEMA, *BOUNDS)
         assert Decimal(repr(float(value))) == value
     else:
         with pytest.raises(ExportError, match="15 digits"):
-            check_bars(bars, *BOUNDS)
+            check_bars(bars, BAR_SCHEMA, *BOUNDS)
 
 
 def test_a_bar_after_its_contract_expired_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader.contracts import SIDECAR_NAME, read_sidecar
-from pipeline_defs.exports.backtrader.values import Contract, Settlement
+from pipeline_defs.exports.backtrader.values import BarFile, Contract, Session, Settlement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ def test_the_sidecar_gives_back_the_terms_of_an_option_exactly(export: Path) -> 
     file = "NIFTY_250814_24600_CE_1m.csv"
     assert contracts["NIFTY_250814_24600_CE"] == Contract(
         name="NIFTY_250814_24600_CE",
-        file=file,
         kind="OPT",
         symbol="OPT12",
         underlying="NIFTY",
@@ -38,11 +37,22 @@ def test_the_sidecar_gives_back_the_terms_of_an_option_exactly(export: Path) -> 
         currency="INR",
         venue="NSE",
         expiry_close=NAIVE_CLOSE,
-        rows=60,
-        first=dt.datetime(2025, 8, 13, 15, 1),  # noqa: DTZ001
-        last=NAIVE_CLOSE,
-        sha256=hashlib.sha256((export / file).read_bytes()).hexdigest(),
-        settlement=Settlement(price=Decimal("7.85"), underlying_close=Decimal("24607.85"), underlying_time=NAIVE_CLOSE),
+        files=(
+            BarFile(
+                bar_seconds=60,
+                file=file,
+                rows=60,
+                first=dt.datetime(2025, 8, 13, 15, 1),  # noqa: DTZ001
+                last=NAIVE_CLOSE,
+                sha256=hashlib.sha256((export / file).read_bytes()).hexdigest(),
+            ),
+        ),
+        settlement=Settlement(
+            price=Decimal("7.85"),
+            basis="last underlying bar",
+            underlying_close=Decimal("24607.85"),
+            underlying_time=NAIVE_CLOSE,
+        ),
     )
 
 
@@ -56,7 +66,12 @@ def test_what_does_not_expire_within_the_export_has_no_settlement(export: Path) 
 def test_the_sidecar_says_how_the_files_are_to_be_read(export: Path) -> None:
     sidecar = read_sidecar(export)
     assert (sidecar.underlying, sidecar.underlying_name) == ("NIFTY", "NIFTY_IDX")
-    assert (sidecar.timeframe, sidecar.compression) == ("Minutes", 1)
+    assert (sidecar.resolutions, sidecar.timezone) == ((60,), "Asia/Kolkata")
+    assert sidecar.sessions[1] == Session(
+        dt.date(2025, 8, 14),
+        dt.datetime(2025, 8, 14, 9, 15),  # noqa: DTZ001
+        NAIVE_CLOSE,
+    )
     content = json.loads((export / SIDECAR_NAME).read_text())
     assert content["timezone"] == "Asia/Kolkata"
     assert content["stamp"] == "close of the bar"
@@ -69,6 +84,7 @@ def test_prices_in_the_sidecar_are_minimal_text(export: Path) -> None:
     assert (option["strike"], option["tick_size"]) == ("24650.5", "0.05")
     assert option["settlement"] == {
         "price": "42.65",
+        "basis": "last underlying bar",
         "underlying_close": "24607.85",
         "underlying_time": "2025-08-14 15:30:00",
     }
@@ -81,6 +97,6 @@ def test_a_folder_without_a_sidecar_is_not_an_export(tmp_path: Path) -> None:
 
 def test_a_sidecar_of_a_newer_version_is_refused(export: Path, tmp_path: Path) -> None:
     content = json.loads((export / SIDECAR_NAME).read_text())
-    (tmp_path / SIDECAR_NAME).write_text(json.dumps({**content, "version": 2}))
-    with pytest.raises(ExportError, match="has version 2, expected at most 1"):
+    (tmp_path / SIDECAR_NAME).write_text(json.dumps({**content, "version": 3}))
+    with pytest.raises(ExportError, match="has version 3, expected at most 2"):
         read_sidecar(tmp_path)

@@ -66,7 +66,7 @@ def test_a_date_range_without_bars_is_empty_in_backtrader_and_not_an_error(expor
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ({"kinds": {"OPTION"}}, "kinds OPTION are not among the 4 known ones"),
+        ({"kinds": {"OPTION"}}, "kinds OPTION are not among the 5 known ones"),
         ({"names": {"NIFTY"}}, "names NIFTY are not among the 8 known ones, such as NIFTY_250814_24500_CE"),
         ({"kinds": {"EQ"}}, "it holds 8 contracts of the kinds FUT, OPT, SPOT"),
         ({"kinds": "OPT"}, "kinds was the text 'OPT', expected a collection"),

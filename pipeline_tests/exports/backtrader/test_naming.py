@@ -46,12 +46,12 @@ def test_each_kind_has_its_name_and_its_file() -> None:
 @pytest.mark.parametrize(
     ("bar_seconds", "expected"),
     [
-        (60, BarLength("Minutes", 1, "_1m")),
-        (300, BarLength("Minutes", 5, "_5m")),
-        (3_600, BarLength("Minutes", 60, "_60m")),
-        (15, BarLength("Seconds", 15, "_15s")),
-        (90, BarLength("Seconds", 90, "_90s")),
-        (86_400, BarLength("Days", 1, "")),
+        (60, BarLength(60, "Minutes", 1, "_1m")),
+        (300, BarLength(300, "Minutes", 5, "_5m")),
+        (3_600, BarLength(3_600, "Minutes", 60, "_60m")),
+        (15, BarLength(15, "Seconds", 15, "_15s")),
+        (90, BarLength(90, "Seconds", 90, "_90s")),
+        (86_400, BarLength(86_400, "Days", 1, "")),
     ],
 )
 def test_a_bar_length_is_said_as_backtrader_says_it(bar_seconds: int, expected: BarLength) -> None:

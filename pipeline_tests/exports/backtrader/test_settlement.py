@@ -9,6 +9,7 @@ import pytest
 from pipeline_defs.exports.backtrader.naming import bar_length, with_names
 from pipeline_defs.exports.backtrader.settlement import settlement_notes, with_settlements
 from pipeline_defs.schema.columns import PRICE, TIMESTAMP
+from pipeline_defs.schema.exports import SETTLEMENT_SCHEMA
 from pipeline_tests.exports.backtrader.slices import (
     MONTHLY,
     SESSIONS,
@@ -23,13 +24,16 @@ END = close_of(SESSIONS[1])
 CLOSE = Decimal("24561.35")
 
 
-def settled(instruments: list[dict[str, object]], closes: dict[dt.datetime, Decimal]) -> pl.DataFrame:
+def settled(
+    instruments: list[dict[str, object]], closes: dict[dt.datetime, Decimal], official: pl.DataFrame | None = None
+) -> pl.DataFrame:
     frames = [bars_of(int(str(row["instrument_id"])), "100", minutes=1) for row in instruments]
-    named = with_names(make_slice(instruments, frames).instruments, bar_length(60))
+    market = make_slice(instruments, frames, settlements=official)
+    named = with_names(market.instruments, bar_length(60))
     bars = pl.DataFrame(
         {"timestamp": list(closes), "close": list(closes.values())}, schema={"timestamp": TIMESTAMP, "close": PRICE}
     )
-    return with_settlements(named, bars, END).sort("instrument_id")
+    return with_settlements(named, bars, market).sort("instrument_id")
 
 
 @pytest.mark.parametrize(
@@ -99,3 +103,38 @@ def test_a_note_tells_of_an_old_price_and_of_an_unknown_expiry() -> None:
     stale, undated = settlement_notes(settled(contracts, {END - dt.timedelta(minutes=2): CLOSE}), END, 60)
     assert "more than 60 s older than the close on 2025-08-14: 1 contracts are settled on it" in stale
     assert undated == "the session of expiry is not known on 2025-08-28: 1 contracts never expire"
+
+
+def official(*rows: tuple[int, str | None, str | None]) -> pl.DataFrame:
+    """Say what the exchange said: instrument, its settlement price, that of the underlying."""
+    return pl.DataFrame(
+        [
+            (number, SESSIONS[1], price and Decimal(price), underlying and Decimal(underlying))
+            for number, price, underlying in rows
+        ],
+        schema=SETTLEMENT_SCHEMA,
+        orient="row",
+    )
+
+
+def test_the_price_of_the_exchange_comes_before_the_last_bar_and_each_says_which_it_is() -> None:
+    contracts = [option(1, "24500", "CE"), option(2, "24600", "PE"), instrument(3, "FUT", expiry=SESSIONS[1])]
+    told = official((1, "58.9", "24558.9"), (3, "24558.9", None), (2, None, "24558.9"))
+    frame = settled(contracts, {END: CLOSE}, told)
+    columns = ("settlement_price", "settlement_basis", "underlying_close", "underlying_timestamp")
+    assert frame.select(columns).rows() == [
+        (Decimal("58.9"), "exchange", Decimal("24558.9"), None),
+        (Decimal("38.65"), "last underlying bar", CLOSE, END),
+        (Decimal("24558.9"), "exchange", None, None),
+    ]
+
+
+def test_the_price_of_the_exchange_settles_what_no_bar_could_and_nothing_is_noted() -> None:
+    frame = settled([option(1, "24500", "CE")], {}, official((1, "58.9", None)))
+    assert frame["settlement_price"].to_list() == [Decimal("58.9")]
+    assert settlement_notes(frame, END, 60) == []
+
+
+def test_a_price_of_a_contract_that_does_not_expire_within_the_export_settles_nothing() -> None:
+    frame = settled([option(1, "24500", "CE", MONTHLY)], {END: CLOSE}, official((1, "58.9", None), (7, "1", None)))
+    assert frame.select("instrument_id", "settlement_price").rows() == [(1, None)]

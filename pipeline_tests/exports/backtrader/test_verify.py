@@ -102,7 +102,7 @@ def test_missing_and_additional_files_are_told(case: Case) -> None:
     (case.root / FILE).rename(case.root / "NIFTY_250814_24700_CE_1m.csv")
     assert case.failures() == [
         f"files that are missing: expected [], found ['{FILE}']",
-        "files besides the slice's: expected [], found ['NIFTY_250814_24700_CE_1m.csv']",
+        "files that do not belong there: expected [], found ['NIFTY_250814_24700_CE_1m.csv']",
     ]
 
 
@@ -110,6 +110,12 @@ def with_another_close(text: str) -> str:
     line = text.splitlines()[2]
     fields = line.split(",")
     return text.replace(line, ",".join([*fields[:4], "99.9", *fields[5:]]))
+
+
+def with_a_higher_high(text: str) -> str:
+    line = text.splitlines()[2]
+    fields = line.split(",")
+    return text.replace(line, ",".join([*fields[:2], "99.9", *fields[3:]]))
 
 
 @pytest.mark.parametrize(
@@ -127,11 +133,13 @@ def with_another_close(text: str) -> str:
             lambda text: text.replace("2025-08-13 15:02:00", "2025-08-13 25:02:00"),
             "a stamp or a number of another form",
         ),
-        (lambda text: text.replace("2025-08-13 15:02:00", "2025-08-13 15:01:00"), "its stamps do not ascend"),
+        (lambda text: text.replace("2025-08-13 15:02:00", "2025-08-13 15:01:00"), "line 3 does not ascend"),
         (lambda text: text.replace("2025-08-13 15:01:00", "2025-08-13 15:00:59"), "first stamp: expected"),
         (lambda text: text.replace("2025-08-14 15:30:00", "2025-08-14 15:30:01"), "last stamp: expected"),
         (lambda text: text[: text[:-1].rindex("\n") + 1], "rows: expected 60, found 59"),
-        (with_another_close, "sum of close: expected"),
+        (with_another_close, "line 3 has a high and low that do not enclose its prices"),
+        (with_a_higher_high, "sum of high: expected"),
+        (lambda text: text.replace("92.05", "92.050"), "a stamp or a number of another form"),
         (lambda text: text.replace(",75,0\n", ",76,0\n"), "sum of volume: expected"),
         (lambda text: text.replace(",75,0\n", ",75,1\n"), "sum of open_interest: expected"),
     ],
@@ -141,6 +149,28 @@ def test_a_text_that_is_not_what_was_exported_is_told(case: Case, change: Callab
     failures = case.failures()
     assert any(failure.startswith(FILE) and message in failure for failure in failures), failures
     assert any(failure.startswith(f"{FILE} sha256") for failure in failures)
+
+
+def with_volumes_exchanged(text: str) -> str:
+    first, second = text.splitlines()[2:4]
+    one, other = first.split(","), second.split(",")
+    assert one[5] != other[5]
+    one[5], other[5] = other[5], one[5]
+    return text.replace(first, ",".join(one)).replace(second, ",".join(other))
+
+
+def test_two_values_that_changed_places_are_told_of_any_file_though_all_sums_agree(case: Case) -> None:
+    # None of the contracts is read by the engine.
+    write_truth(case.built, case.market, case.truth, 0)
+    case.edit(FILE, with_volumes_exchanged)
+    told, hashed = case.failures()
+    assert told == f"{FILE}: expected the bars of the slice, found others, though rows, bounds and all sums agree"
+    assert hashed.startswith(f"{FILE} sha256: expected ")
+
+
+def test_another_zone_in_the_sidecar_is_told(case: Case) -> None:
+    case.edit("contracts.json", lambda text: text.replace("Asia/Kolkata", "UTC"))
+    assert case.failures() == ["zone in the sidecar: expected ['Asia/Kolkata'], found ['UTC']"]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +195,8 @@ def test_a_term_that_differs_is_told(case: Case, term: str, value: object, messa
 
 def swap_closes(bars: pl.DataFrame) -> pl.DataFrame:
     """Exchange two closes of the index, which leaves its sums as they are."""
-    index = pl.col("name") == "NIFTY_IDX"
-    swapped = pl.when(index).then(pl.col("close").reverse().over("name")).otherwise("close")
+    index = pl.col("file") == "NIFTY_IDX_1m.csv"
+    swapped = pl.when(index).then(pl.col("close").reverse().over("file")).otherwise("close")
     return bars.with_columns(close=swapped)
 
 
@@ -174,17 +204,17 @@ def test_bars_that_backtrader_reads_otherwise_are_told_for_both_ways_of_loading(
     swap_closes(pl.read_parquet(case.truth / BARS_FILE)).write_parquet(case.truth / BARS_FILE)
     plain, chain = case.failures()
     assert plain.startswith("NIFTY_IDX_1m.csv with all defaults: expected {'time': '2025-08-13 23:59:59'")
-    assert chain.startswith("NIFTY_IDX through load_chain: expected {'time': '2025-08-13 15:01:00'")
+    assert chain.startswith("NIFTY_IDX_1m.csv through load_chain: expected {'time': '2025-08-13 15:01:00'")
     assert "'close': '24607.85000000'" in plain
     assert "'close': '24580.35000000'" in plain.partition("found")[2]
 
 
 def test_bars_that_backtrader_does_not_give_are_told(case: Case) -> None:
     bars = pl.read_parquet(case.truth / BARS_FILE)
-    pl.concat([bars, bars.tail(1)]).sort("name", "time").write_parquet(case.truth / BARS_FILE)
+    pl.concat([bars, bars.tail(1)]).sort("file", "time").write_parquet(case.truth / BARS_FILE)
     assert case.failures() == [
         "NIFTY_IDX_1m.csv with all defaults, bars: expected 61, found 60",
-        "NIFTY_IDX through load_chain, bars: expected 61, found 60",
+        "NIFTY_IDX_1m.csv through load_chain, bars: expected 61, found 60",
     ]
 
 
@@ -203,7 +233,7 @@ def test_a_trial_with_another_outcome_is_told(case: Case) -> None:
 
 def test_very_many_failures_are_counted(case: Case) -> None:
     truth = pl.read_parquet(case.truth / CONTRACTS_FILE)
-    others = truth.with_columns(pl.col(pl.String).exclude("name", "file") + "?", pl.col("rows", "multiplier") + 1)
+    others = truth.with_columns(pl.col(pl.String).exclude("name") + "?", pl.col("multiplier") + 1)
     others.write_parquet(case.truth / CONTRACTS_FILE)
     assert main([str(case.root), str(case.truth)]) == 1
     shown = json.loads((case.truth / REPORT_FILE).read_text())["failures"]
@@ -212,12 +242,22 @@ def test_very_many_failures_are_counted(case: Case) -> None:
 
 
 def test_a_crash_of_the_process_is_a_failed_verification(case: Case) -> None:
-    (case.root / "contracts.json").write_text("{")
-    verification = BacktraderExporter().verify(dataclasses.replace(case.built, root=case.root), case.market)
+    crashing = "import os; os.abort()"
+    (case.root / "sitecustomize.py").write_text(crashing)
+    built = dataclasses.replace(case.built, root=case.root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(case.root))
+        verification = BacktraderExporter().verify(built, case.market)
     assert not verification.passed
     (failure,) = verification.failures
-    assert failure.startswith("the engine's process was expected to report, but ended with exit code 1: ")
-    assert "JSONDecodeError" in failure
+    assert failure.startswith("the engine's process was expected to report, but ended with signal 6: ")
+    assert verification.readback is None
+
+
+def test_a_sidecar_that_is_no_json_is_told(case: Case) -> None:
+    (case.root / "contracts.json").write_text("{")
+    (failure,) = case.failures()
+    assert "contracts.json: is not a whole sidecar: JSONDecodeError" in failure
 
 
 def test_claims_of_the_builder_that_the_slice_does_not_bear_out_are_told(case: Case) -> None:
@@ -225,7 +265,7 @@ def test_claims_of_the_builder_that_the_slice_does_not_bear_out_are_told(case: C
         rows=pl.when(pl.col("engine_id") == "NIFTY_IDX").then(61).otherwise("rows")
     )
     (failure,) = write_truth(dataclasses.replace(case.built, instruments=claimed), case.market, case.truth, ENGINE_BARS)
-    assert failure.startswith("NIFTY_IDX: built as rows 61, ")
+    assert failure.startswith("NIFTY_IDX, bars of 60 s: built as rows 61, ")
     assert "; expected rows 60, " in failure
 
 
@@ -256,6 +296,8 @@ def test_the_part_that_the_engine_reads_lies_at_even_distances_and_holds_the_und
         ([instrument(2, "FUT", expiry=MONTHLY)], 60),
         ([instrument(1, "EQ", underlying="M&M"), instrument(2, "EQ", underlying="M&M", series="BE")], 60),
         ([instrument(1, "SPOT"), option(2, "24500", "CE")], 86_400),
+        ([instrument(1, "EQ", underlying="RELIANCE"), option(2, "1400", "PE", underlying="RELIANCE")], 86_400),
+        ([instrument(1, "SPOT"), option(2, "24500", "CE"), instrument(3, "FUT", expiry=MONTHLY)], 86_400),
     ],
 )
 def test_exports_of_every_shape_are_confirmed(

@@ -44,7 +44,7 @@ def rich_market() -> MarketSlice:
 
 
 @pytest.fixture(scope="session")
-def published(rich_market: MarketSlice, tmp_path_factory: pytest.TempPathFactory) -> PublishedExport:
+def published(rich_market: MarketSlice, tmp_path_factory: pytest.TempPathFactory) -> PublishedExport[Path]:
     """The catalog of `rich_market`, verified and with its manifest."""
     return export_slice("nautilus", rich_market, tmp_path_factory.mktemp("published") / "catalog")
 
@@ -56,7 +56,7 @@ def pairs_market() -> MarketSlice:
 
 
 @pytest.fixture(scope="session")
-def published_pairs(pairs_market: MarketSlice, tmp_path_factory: pytest.TempPathFactory) -> PublishedExport:
+def published_pairs(pairs_market: MarketSlice, tmp_path_factory: pytest.TempPathFactory) -> PublishedExport[Path]:
     """The catalog of `pairs_market`."""
     return export_slice("nautilus", pairs_market, tmp_path_factory.mktemp("published") / "catalog")
 
@@ -78,7 +78,7 @@ def published_2(
     rich_market: MarketSlice,
     nautilus_2: Path,  # noqa: ARG001 -- it verifies
     tmp_path_factory: pytest.TempPathFactory,
-) -> PublishedExport:
+) -> PublishedExport[Path]:
     """The catalog of `rich_market` for version 2."""
     return export_slice("nautilus-2", rich_market, tmp_path_factory.mktemp("published") / "catalog")
 
@@ -88,6 +88,6 @@ def published_pairs_2(
     pairs_market: MarketSlice,
     nautilus_2: Path,  # noqa: ARG001 -- it verifies
     tmp_path_factory: pytest.TempPathFactory,
-) -> PublishedExport:
+) -> PublishedExport[Path]:
     """The catalog of `pairs_market` for version 2."""
     return export_slice("nautilus-2", pairs_market, tmp_path_factory.mktemp("published") / "catalog")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
-from pipeline_defs.schema.exports import BuiltExport, Exporter, MarketSlice
+from pipeline_defs.schema.exporters import Exporter
 from pipeline_tests.exports.nautilus.slices import OPTION_BARS, file_of, rewrite
 
 if TYPE_CHECKING:
     import pytest
+
+    from pipeline_defs.schema.exports import BuiltExport, MarketSlice
 
 
 def test_it_is_an_exporter_whose_import_is_light() -> None:

@@ -31,7 +31,7 @@ def _pairs(root: Path) -> dict[str, CurrencyPair]:
 
 
 def test_pairs_read_back_with_their_currencies_also_one_that_nautilus_does_not_know(
-    published_pairs: PublishedExport,
+    published_pairs: PublishedExport[Path],
 ) -> None:
     pairs = _pairs(published_pairs.path)
     known, unknown = pairs["BTCUSDT.BINANCE"], pairs["FOOBARUSDT.BINANCE"]
@@ -41,7 +41,7 @@ def test_pairs_read_back_with_their_currencies_also_one_that_nautilus_does_not_k
 
 
 def test_precisions_do_not_depend_on_what_a_month_s_prices_need(
-    published_pairs: PublishedExport, tmp_path: Path
+    published_pairs: PublishedExport[Path], tmp_path: Path
 ) -> None:
     pair = _pairs(published_pairs.path)["BTCUSDT.BINANCE"]
     assert (pair.price_precision, pair.size_precision) == (8, 8)
@@ -52,7 +52,7 @@ def test_precisions_do_not_depend_on_what_a_month_s_prices_need(
 
 
 def test_fractional_volumes_are_what_nautilus_writes_of_them_bit_for_bit(
-    pairs_market: MarketSlice, published_pairs: PublishedExport, tmp_path: Path
+    pairs_market: MarketSlice, published_pairs: PublishedExport[Path], tmp_path: Path
 ) -> None:
     bar_type = BarType.from_str(MINUTES)
     bars = pl.concat(pairs_market.read_bars()).filter(pl.col("instrument_id") == 1)
@@ -76,7 +76,7 @@ def test_fractional_volumes_are_what_nautilus_writes_of_them_bit_for_bit(
 
 
 def test_instrument_files_are_what_nautilus_writes_bit_for_bit(
-    published_pairs: PublishedExport, tmp_path: Path
+    published_pairs: PublishedExport[Path], tmp_path: Path
 ) -> None:
     theirs = ParquetDataCatalog(str(tmp_path))
     for name, pair in _pairs(published_pairs.path).items():
@@ -86,7 +86,7 @@ def test_instrument_files_are_what_nautilus_writes_bit_for_bit(
         assert bytes_as_nautilus_writes(our_file, tmp_path) == their_file.read_bytes()
 
 
-def test_a_pair_is_verified_and_replayed(published_pairs: PublishedExport) -> None:
+def test_a_pair_is_verified_and_replayed(published_pairs: PublishedExport[Path]) -> None:
     checks = published_pairs.verification.checks
     assert checks["instruments"] == {"CurrencyPair": 2}
     assert (checks["bars"], checks["trade_ticks"], checks["quote_ticks"]) == (1_504, 30, 60)
@@ -95,7 +95,7 @@ def test_a_pair_is_verified_and_replayed(published_pairs: PublishedExport) -> No
     assert (details["notes"], details["venue"]) == ([], "BINANCE")
 
 
-def test_the_smallest_sizes_and_prices_are_exact(published_pairs: PublishedExport) -> None:
+def test_the_smallest_sizes_and_prices_are_exact(published_pairs: PublishedExport[Path]) -> None:
     catalog = ParquetDataCatalog(str(published_pairs.path))
     quote = catalog.quote_ticks(instrument_ids=["BTCUSDT.BINANCE"])[0]
     trade = catalog.trade_ticks(instrument_ids=["BTCUSDT.BINANCE"])[0]

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from pipeline_defs.exports.run import PublishedExport
 
+type Published = PublishedExport[Path]
+
 pytestmark = pytest.mark.filterwarnings("ignore:Timestamp.utcnow is deprecated")
 
 INDEX = "NIFTY.NSE-1-MINUTE-LAST-EXTERNAL"
@@ -100,7 +102,7 @@ def _iterations(config: BacktestRunConfig) -> int:
 
 @pytest.mark.parametrize("chunk_size", [None, 400])
 def test_two_months_are_read_as_one_at_once_and_in_chunks(
-    published: PublishedExport, later: Path, chunk_size: int | None
+    published: Published, later: Path, chunk_size: int | None
 ) -> None:
     months = open_months([later, published.path])
     assert [Path(month.path) for month in months.months] == [published.path, later]
@@ -109,7 +111,7 @@ def test_two_months_are_read_as_one_at_once_and_in_chunks(
 
 
 def test_chunks_with_optimized_loading_of_several_catalogs_lose_data_and_are_refused(
-    published: PublishedExport, later: Path
+    published: Published, later: Path
 ) -> None:
     months = open_months([published.path, later])
     data = months.bars(INDEX, optimize_file_loading=True)
@@ -123,7 +125,7 @@ def test_chunks_with_optimized_loading_of_several_catalogs_lose_data_and_are_ref
     assert _iterations(one) == 750
 
 
-def test_only_months_that_hold_a_series_are_configured(published: PublishedExport, later: Path) -> None:
+def test_only_months_that_hold_a_series_are_configured(published: Published, later: Path) -> None:
     months = open_months([published.path, later])
     option = "NIFTY250814C24500.NSE"
     configs = months.bars(INDEX, f"{option}-5-MINUTE-LAST-EXTERNAL")
@@ -132,7 +134,7 @@ def test_only_months_that_hold_a_series_are_configured(published: PublishedExpor
     assert [[config.data_cls for config in found] for found in kinds] == [[TradeTick], [QuoteTick], [OptionGreeks]]
 
 
-def test_a_series_that_no_month_holds_is_refused_with_some_that_they_do(published: PublishedExport) -> None:
+def test_a_series_that_no_month_holds_is_refused_with_some_that_they_do(published: Published) -> None:
     months = open_months([published.path])
     with pytest.raises(ConfigurationError, match=r"no catalog holds X\.NSE-1-MINUTE-LAST-EXTERNAL as bar") as caught:
         months.bars("X.NSE-1-MINUTE-LAST-EXTERNAL")
@@ -141,7 +143,7 @@ def test_a_series_that_no_month_holds_is_refused_with_some_that_they_do(publishe
         months.trade_ticks()
 
 
-def test_instruments_and_settlement_prices_come_from_all_months(published: PublishedExport, later: Path) -> None:
+def test_instruments_and_settlement_prices_come_from_all_months(published: Published, later: Path) -> None:
     months = open_months([published.path, later])
     assert len(months.instruments) == 9
     assert months.settlement_prices[InstrumentId.from_str("NIFTY250814C24500.NSE")] == 108.4
@@ -167,7 +169,7 @@ def test_the_same_time_twice_is_refused(later: Path, copy: Path) -> None:
     ],
 )
 def test_other_terms_by_which_the_engine_goes_are_refused(
-    published: PublishedExport, copy: Path, change: dict[str, pl.Expr], told: str
+    published: Published, copy: Path, change: dict[str, pl.Expr], told: str
 ) -> None:
     (file,) = (copy / "data" / "futures_contract" / FUTURE).iterdir()
     rewrite(file, lambda terms: terms.with_columns(**change))
@@ -175,7 +177,7 @@ def test_other_terms_by_which_the_engine_goes_are_refused(
         open_months([published.path, copy])
 
 
-def test_another_lot_is_not_refused_since_the_engine_does_not_go_by_it(published: PublishedExport, copy: Path) -> None:
+def test_another_lot_is_not_refused_since_the_engine_does_not_go_by_it(published: Published, copy: Path) -> None:
     (file,) = (copy / "data" / "futures_contract" / FUTURE).iterdir()
     rewrite(file, lambda terms: terms.with_columns(lot_size=pl.lit("65")))
     assert int(open_months([published.path, copy]).instruments[FUTURE].lot_size) == 65
@@ -272,7 +274,7 @@ class LocalBucket(LocalFileSystem):  # type: ignore[misc] # fsspec carries no ty
 
 
 def test_months_on_s3_are_described_through_the_catalog_s_own_file_system(
-    published: PublishedExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(published.path, tmp_path / "bucket" / "2025-08")
     monkeypatch.setattr(LocalBucket, "folder", str(tmp_path))

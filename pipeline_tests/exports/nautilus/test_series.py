@@ -49,7 +49,7 @@ def _ns(stamp: dt.datetime) -> int:
     return (stamp - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1) * 1_000
 
 
-def test_each_resolution_of_each_instrument_has_one_file_in_the_same_folder(published: PublishedExport) -> None:
+def test_each_resolution_of_each_instrument_has_one_file_in_the_same_folder(published: PublishedExport[Path]) -> None:
     folders = sorted(path.name for path in (published.path / "data" / "bar").iterdir())
     of_option = [name.removeprefix(f"{OPTION}-") for name in folders if name.startswith(f"{OPTION}-")]
     assert of_option == [f"{length}-LAST-EXTERNAL" for length in ("1-DAY", "1-HOUR", "1-MINUTE", "5-MINUTE")]
@@ -58,7 +58,7 @@ def test_each_resolution_of_each_instrument_has_one_file_in_the_same_folder(publ
 
 
 def test_what_nautilus_read_back_is_what_the_slice_says_at_every_resolution(
-    rich_market: MarketSlice, published: PublishedExport
+    rich_market: MarketSlice, published: PublishedExport[Path]
 ) -> None:
     readback = published.verification.readback
     assert readback is not None
@@ -82,17 +82,17 @@ def test_what_nautilus_read_back_is_what_the_slice_says_at_every_resolution(
     assert readback.height == 32
 
 
-def test_daily_bars_are_stamped_with_the_close_of_their_session(published: PublishedExport) -> None:
+def test_daily_bars_are_stamped_with_the_close_of_their_session(published: PublishedExport[Path]) -> None:
     daily = ParquetDataCatalog(str(published.path)).bars(bar_types=["NIFTY.NSE-1-DAY-LAST-EXTERNAL"])
     stamps = [dt.datetime.fromtimestamp(bar.ts_init // 10**9, dt.UTC) for bar in daily]
     assert stamps == [dt.datetime(2025, 8, day, 10, 0, tzinfo=dt.UTC) for day in (13, 14)]
 
 
-def test_open_interest_comes_from_the_finest_bars_alone(published: PublishedExport) -> None:
+def test_open_interest_comes_from_the_finest_bars_alone(published: PublishedExport[Path]) -> None:
     assert published.counts["option_greeks"] == 4_500
 
 
-def test_counts_say_how_many_ticks_became_trades_and_quotes(published: PublishedExport) -> None:
+def test_counts_say_how_many_ticks_became_trades_and_quotes(published: PublishedExport[Path]) -> None:
     assert published.counts == {
         "bars": 7_328,
         "instruments": 9,
@@ -105,7 +105,7 @@ def test_counts_say_how_many_ticks_became_trades_and_quotes(published: Published
 
 
 def test_trades_and_quotes_are_what_nautilus_writes_of_the_same_ticks_bit_for_bit(
-    rich_market: MarketSlice, published: PublishedExport, tmp_path: Path
+    rich_market: MarketSlice, published: PublishedExport[Path], tmp_path: Path
 ) -> None:
     instrument_id = InstrumentId.from_str(OPTION)
     ticks = _ticks(rich_market).filter(pl.col("instrument_id") == 10)
@@ -143,7 +143,7 @@ def test_trades_and_quotes_are_what_nautilus_writes_of_the_same_ticks_bit_for_bi
         assert bytes_as_nautilus_writes(our_file, tmp_path) == their_file.read_bytes()
 
 
-def test_trades_of_one_instant_keep_their_order_and_have_ids_of_their_own(published: PublishedExport) -> None:
+def test_trades_of_one_instant_keep_their_order_and_have_ids_of_their_own(published: PublishedExport[Path]) -> None:
     trades = ParquetDataCatalog(str(published.path)).trade_ticks(instrument_ids=[OPTION])
     assert [trade.ts_init for trade in trades] == sorted(trade.ts_init for trade in trades)
     assert len({trade.trade_id.value for trade in trades}) == len(trades) == 400
@@ -152,7 +152,7 @@ def test_trades_of_one_instant_keep_their_order_and_have_ids_of_their_own(publis
 
 
 def test_an_index_without_quotes_has_trades_only_and_a_contract_without_trades_quotes_only(
-    published: PublishedExport,
+    published: PublishedExport[Path],
 ) -> None:
     data = published.path / "data"
     assert (data / "trade_tick" / "NIFTY.NSE").is_dir()
@@ -164,7 +164,7 @@ def test_an_index_without_quotes_has_trades_only_and_a_contract_without_trades_q
 
 @pytest.mark.filterwarnings("ignore:Timestamp.utcnow is deprecated")
 @pytest.mark.parametrize("chunk_size", [None, 100])
-def test_ticks_replay_at_once_and_in_chunks(published: PublishedExport, chunk_size: int | None) -> None:
+def test_ticks_replay_at_once_and_in_chunks(published: PublishedExport[Path], chunk_size: int | None) -> None:
     path = str(published.path)
     config = BacktestRunConfig(
         engine=BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)),
@@ -182,7 +182,7 @@ def test_ticks_replay_at_once_and_in_chunks(published: PublishedExport, chunk_si
     assert result.iterations == 400 + 797
 
 
-def test_settlement_prices_are_exact_numbers_by_id(published: PublishedExport) -> None:
+def test_settlement_prices_are_exact_numbers_by_id(published: PublishedExport[Path]) -> None:
     text = (published.path / "settlement_prices.json").read_text()
     assert json.loads(text, parse_float=Decimal) == {
         OPTION: Decimal("108.4"),
@@ -191,7 +191,7 @@ def test_settlement_prices_are_exact_numbers_by_id(published: PublishedExport) -
     }
 
 
-def test_contracts_without_a_settlement_price_are_noted(published: PublishedExport) -> None:
+def test_contracts_without_a_settlement_price_are_noted(published: PublishedExport[Path]) -> None:
     details = json.loads(published.manifest.read_text())["details"]
     assert details["notes"][0].startswith(
         "the exchange's settlement price of 2 of 5 contracts that expire is not known"

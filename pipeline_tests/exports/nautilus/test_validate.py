@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
     from pipeline_defs.exports.run import PublishedExport
 
+type Published = PublishedExport[Path]
+
 OTHER_BARS = OPTION_BARS.replace("C24500", "C24600")
 OPTION = "NIFTY250814C24500.NSE"
 
 
 @pytest.fixture
-def catalog(published: PublishedExport, tmp_path: Path) -> Path:
+def catalog(published: Published, tmp_path: Path) -> Path:
     """A published catalog that a test may damage."""
     return Path(shutil.copytree(published.path, tmp_path / "catalog"))
 
@@ -209,14 +211,14 @@ def test_all_damages_at_once_are_told_from_another_process_that_does_not_take_ou
     assert verified.checks["files"]["faults"] == 5
 
 
-def test_a_published_catalog_passes_in_a_process_of_its_own(published_pairs: PublishedExport) -> None:
+def test_a_published_catalog_passes_in_a_process_of_its_own(published_pairs: Published) -> None:
     verified = validate_export(published_pairs.path)
     assert verified.failures == ()
     assert verified.passed
     assert verified.checks["instruments"] == {"CurrencyPair": 2}
 
 
-def test_a_published_catalog_of_every_class_passes(published: PublishedExport) -> None:
+def test_a_published_catalog_of_every_class_passes(published: Published) -> None:
     verified = inspect(published.path)
     assert verified.failures == []
     assert verified.checks["instruments"] == {"IndexInstrument": 1, "FuturesContract": 1, "OptionContract": 7}
@@ -227,7 +229,7 @@ def test_a_published_catalog_of_every_class_passes(published: PublishedExport) -
     )
 
 
-def test_a_catalog_of_version_2_passes_and_its_damages_are_told(published_2: PublishedExport, tmp_path: Path) -> None:
+def test_a_catalog_of_version_2_passes_and_its_damages_are_told(published_2: Published, tmp_path: Path) -> None:
     report = inspect(published_2.path)
     assert report.failures == []
     assert (report.checks["bars"], report.checks["index_prices"]) == (7_328, 750)
@@ -240,7 +242,7 @@ def test_a_catalog_of_version_2_passes_and_its_damages_are_told(published_2: Pub
 
 
 def test_a_missing_environment_of_version_2_is_a_failure(
-    published_2: PublishedExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published_2: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_NAUTILUS2_PYTHON", str(tmp_path / "none"))
     (failure,) = inspect(published_2.path).failures

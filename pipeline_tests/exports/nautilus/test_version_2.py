@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
     from pipeline_defs.schema.exports import BuiltExport, MarketSlice
 
+type Published = PublishedExport[Path]
+
 
 def _files(root: Path) -> dict[str, Path]:
     """Find the first file of each class."""
@@ -63,7 +65,7 @@ def test_every_schema_and_folder_is_that_of_version_2_s_own_writer(theirs: Path)
 
 
 def test_our_instruments_are_those_of_version_2_s_own_writer(
-    theirs: Path, published_2: PublishedExport, published_pairs_2: PublishedExport
+    theirs: Path, published_2: Published, published_pairs_2: Published
 ) -> None:
     compared = 0
     for root in (published_2.path, published_pairs_2.path):
@@ -79,7 +81,9 @@ def test_our_instruments_are_those_of_version_2_s_own_writer(
     assert compared == 3
 
 
-def test_version_2_confirms_the_catalog_value_by_value_and_settles_an_option(published_2: PublishedExport) -> None:
+def test_version_2_confirms_the_catalog_value_by_value_and_settles_an_option(
+    published_2: Published,
+) -> None:
     found = published_2.verification
     assert found.engine == published_2.engine == f"nautilus_trader {VERSION}"
     assert found.checks["instruments"] == {"FuturesContract": 1, "IndexInstrument": 1, "OptionContract": 7}
@@ -96,7 +100,7 @@ def test_version_2_confirms_the_catalog_value_by_value_and_settles_an_option(pub
     ]
 
 
-def test_both_versions_read_the_same_bars(published: PublishedExport, published_2: PublishedExport) -> None:
+def test_both_versions_read_the_same_bars(published: Published, published_2: Published) -> None:
     one, two = published.verification.readback, published_2.verification.readback
     assert one is not None
     assert two is not None
@@ -104,7 +108,7 @@ def test_both_versions_read_the_same_bars(published: PublishedExport, published_
     assert one.equals(two)
 
 
-def test_pairs_are_confirmed_also_with_a_currency_that_nobody_knows(published_pairs_2: PublishedExport) -> None:
+def test_pairs_are_confirmed_also_with_a_currency_that_nobody_knows(published_pairs_2: Published) -> None:
     checks = published_pairs_2.verification.checks
     assert checks["instruments"] == {"CurrencyPair": 2}
     assert checks["trial"] == {"replay": {"bar_type": "BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL", "iterations": 750}}
@@ -112,7 +116,7 @@ def test_pairs_are_confirmed_also_with_a_currency_that_nobody_knows(published_pa
     assert pq.read_schema(file).field("volume").type == pa.decimal128(38, 16)
 
 
-def test_two_builds_give_the_same_bytes(rich_market: MarketSlice, published_2: PublishedExport, tmp_path: Path) -> None:
+def test_two_builds_give_the_same_bytes(rich_market: MarketSlice, published_2: Published, tmp_path: Path) -> None:
     Nautilus2Exporter().build(rich_market, tmp_path)
     digests = [
         {
@@ -125,7 +129,7 @@ def test_two_builds_give_the_same_bytes(rich_market: MarketSlice, published_2: P
     assert digests[0] == digests[1]
 
 
-def test_the_manifest_names_the_target_and_the_version(published_2: PublishedExport) -> None:
+def test_the_manifest_names_the_target_and_the_version(published_2: Published) -> None:
     manifest = json.loads(published_2.manifest.read_text())
     assert (manifest["format"], manifest["details"]["target"]) == ("nautilus-2", "2")
     assert manifest["details"]["nautilus_trader"] == VERSION
@@ -187,7 +191,7 @@ def test_other_prices_and_another_outcome_are_found_out(
     assert nautilus_2.exists()
     write_truth(built_2, market, tmp_path, 0, index_prices=True)
     trial = json.loads((tmp_path / TRIAL_FILE).read_text())
-    (tmp_path / TRIAL_FILE).write_text(json.dumps(trial | {"settlement_price": "7.90"}))
+    (tmp_path / TRIAL_FILE).write_text(json.dumps(trial | {"worth_over_underlying": "7.90"}))
     assert main([str(built_2.root), str(tmp_path)]) == 1
     (failure,) = json.loads((tmp_path / REPORT_FILE).read_text())["failures"]
     assert "fills: expected" in failure

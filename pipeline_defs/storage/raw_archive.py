@@ -1,0 +1,250 @@
+"""What sources delivered, kept as it came, before anything is made of it.
+
+A delivery is the file on disk: of an archive the archive, never its members. It is kept under its digest,
+``raw/<source>/<MM-YYYY>/<sha256>/<name>``, so that a delivery with other bytes under the same name lies beside the
+first, and nothing is ever overwritten. Who decides which files were read, and what they mean, is the source.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pipeline_defs.errors import StorageError
+from pipeline_defs.storage.answers import Upload
+from pipeline_defs.storage.locations import Location, S3Location, parse_location, raw_place
+from pipeline_defs.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_defs.settings import Settings
+
+_MAX_DEPTH: Final = 4
+_CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """One delivery in the archive.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the file as it was delivered.
+    name : str
+        Its base name.
+    place : Path or S3Location
+        Where it lies.
+
+    """
+
+    sha256: str
+    name: str
+    place: Location
+
+
+class RawArchive:
+    """The archive of one source.
+
+    Parameters
+    ----------
+    base : Path or S3Location
+        Below which ``raw/`` is.
+    source : str
+        Adapter name.
+    store : ObjectStore, optional
+        For a base in an object store; default: the store that the environment names.
+
+    """
+
+    def __init__(self, base: Location, source: str, store: ObjectStore | None = None) -> None:
+        self.base = base
+        self.source = source
+        self._store = store
+        self._kept: dict[str, tuple[int, int]] = {}
+        self._there: dict[str, set[str]] = {}
+
+    @property
+    def store(self) -> ObjectStore:
+        """The object store, opened when it is first needed."""
+        if self._store is None:
+            self._store = ObjectStore.open()
+        return self._store
+
+    def keep(self, path: str, trade_date: dt.date | None) -> None:
+        """Keep a file that is about to be read; at once if it is there already.
+
+        Parameters
+        ----------
+        path : str
+            The file on disk. Archives are kept whole, whichever member is read.
+        trade_date : datetime.date or None
+            Which month it belongs to; None, when its name does not say, means the month of its time stamp.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be kept: it is not to be read then.
+
+        """
+        file = Path(path)
+        try:
+            status = file.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+            if self._kept.get(path) == stamp:
+                return
+            sha256 = _digest(file)
+        except OSError as error:
+            raise StorageError(f"cannot be read: {error.strerror}", where=path) from error
+        day = trade_date or dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).date()
+        month = raw_place(self.base, self.source, day)
+        if isinstance(month, S3Location):
+            self._keep_object(file, month, sha256, status.st_size)
+        else:
+            _keep_file(file, month / sha256 / file.name, sha256)
+        self._kept[path] = stamp
+
+    def files(self) -> Iterator[ArchivedFile]:
+        """List everything the source delivered.
+
+        Yields
+        ------
+        ArchivedFile
+            In the order of the months and digests.
+
+        """
+        if isinstance(self.base, S3Location):
+            root = self.base / "raw" / self.source
+            for path in self.store.list_below(root):
+                _, sha256, name = path.split("/", 2)
+                yield ArchivedFile(sha256, name, root / path)
+        else:
+            for place in sorted((self.base / "raw" / self.source).glob("*/*/*")):
+                if not place.name.startswith("."):
+                    yield ArchivedFile(place.parent.name, place.name, place)
+
+    def fetch(self, file: ArchivedFile, target: Path) -> None:
+        """Copy a delivery out of the archive.
+
+        Raises
+        ------
+        StorageError
+            If it is not what was put in.
+
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(file.place, S3Location):
+            digest = self.store.download(file.place, target)
+        else:
+            shutil.copyfile(file.place, target)
+            digest = _digest(target)
+        if digest != file.sha256:
+            raise StorageError(
+                f"expected sha256 {file.sha256}, found {digest or 'nothing'}",
+                where=str(file.place),
+                next_step="the archive is damaged there: restore it from a copy of yours",
+            )
+
+    def _keep_object(self, file: Path, month: S3Location, sha256: str, size_bytes: int) -> None:
+        target = month / sha256 / file.name
+        if str(month) not in self._there:
+            self._there[str(month)] = {str(month / path) for path in self.store.list_below(month)}
+        if str(target) not in self._there[str(month)]:
+            self.store.upload(Upload(file, target, sha256, size_bytes))
+            self._there[str(month)].add(str(target))
+
+
+def open_raw_archive(settings: Settings, source: str) -> RawArchive | None:
+    """Open the archive that the settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        With `raw_archive`.
+    source : str
+        Adapter name.
+
+    Returns
+    -------
+    RawArchive or None
+        None when nothing is to be kept.
+
+    """
+    if settings.raw_archive is None:
+        return None
+    return RawArchive(parse_location(settings.raw_archive), source)
+
+
+def holds_contents(path: Path, wanted: set[str]) -> bool:
+    """Tell whether a delivery is, or unpacks to, contents with these digests.
+
+    Parameters
+    ----------
+    path : Path
+        A file, a gzip file, or a zip, with zips in it.
+    wanted : set of str
+        As loads record them: of the unpacked contents.
+
+    """
+    missing = set(wanted)
+    for digest in _contents(path.read_bytes(), path.name, _MAX_DEPTH):
+        missing.discard(digest)
+        if not missing:
+            return True
+    return False
+
+
+def _contents(data: bytes, name: str, depth: int) -> Iterator[str]:
+    yield hashlib.sha256(data).hexdigest()
+    try:
+        if name.lower().endswith(".gz"):
+            yield hashlib.sha256(gzip.decompress(data)).hexdigest()
+        elif name.lower().endswith(".zip") and depth:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                for member in archive.infolist():
+                    if not member.is_dir():
+                        yield from _contents(archive.read(member), member.filename, depth - 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
+        return  # what cannot be unpacked was not read by anybody
+
+
+def _keep_file(file: Path, target: Path, sha256: str) -> None:
+    if target.exists():
+        return
+    arriving = target.with_name(f".{secrets.token_hex(8)}.arriving")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("rb") as source, arriving.open("xb") as sink:
+            shutil.copyfileobj(source, sink, _CHUNK_BYTES)
+            sink.flush()
+            os.fsync(sink.fileno())
+        if _digest(arriving) != sha256:
+            raise StorageError("was changed while it was kept", where=str(file), next_step="import it again")
+        arriving.chmod(0o444)
+        arriving.replace(target)
+    except OSError as error:
+        raise StorageError(
+            f"cannot be kept: {error.strerror}",
+            where=str(target),
+            next_step="make room and rights there, or set PIPELINE_RAW_ARCHIVE=off",
+        ) from error
+    finally:
+        with suppress(OSError):
+            arriving.unlink()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
