@@ -55,6 +55,8 @@ def catalog_details(
     no_lot = terms.filter(pl.col("lot_size").is_null() & pl.col("kind").is_in(["FUT", "OPT"])).sort("engine_id")
     notes = settlement_notes(expiries, underlying, market.bar_seconds)
     notes += official_notes(official)
+    if place.target.has_index_prices and official["is_delivered"].any():
+        notes.append("this version settles options on a share only in a run that holds trades of the share")
     notes += change_notes(
         changes, terms.select("instrument_id", name="engine_id"), "the instrument's info, under 'terms'"
     )

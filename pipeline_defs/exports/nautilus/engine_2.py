@@ -160,7 +160,8 @@ def play(catalog: Any, trial: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     if is_hold:
         underlying = f"{instrument.underlying}.{instrument.id.venue}"
         engine.add_instrument(instruments[underlying])
-        engine.add_data(catalog.query_index_price_updates(identifiers=[underlying]))
+        if not trial["is_delivered"]:
+            engine.add_data(catalog.query_index_price_updates(identifiers=[underlying]))
         engine.add_data(catalog.query_bars(identifiers=[f"{underlying}-{trial['bar_specification']}"]))
         strategy.quantity = trial["quantity"]
         end = instrument.expiration_ns + 1_000_000_000

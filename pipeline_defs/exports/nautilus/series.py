@@ -194,8 +194,9 @@ class SeriesWriter:
         underlying = frame.filter(_is_any_of(terms.filter(IS_UNDERLYING)))
         self.underlying.append(underlying)
         if self.place.target.has_index_prices:
-            self._write("IndexPriceUpdate", underlying, terms, encode.encode_index_prices)
-            self.counts["index_prices"] = self.counts.get("index_prices", 0) + underlying.height
+            index = frame.filter(_is_any_of(terms.filter(IS_UNDERLYING & (pl.col("kind") == "SPOT"))))
+            self._write("IndexPriceUpdate", index, terms, encode.encode_index_prices)
+            self.counts["index_prices"] = self.counts.get("index_prices", 0) + index.height
 
 
 def _frames(read: Iterator[pl.DataFrame], check: Callable[[pl.DataFrame], None]) -> Iterator[pl.DataFrame]:

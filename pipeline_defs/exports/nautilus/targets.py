@@ -46,7 +46,7 @@ class Target(ABC):
     """Engine and version that the files are made for."""
 
     has_index_prices: bool
-    """Whether the engine settles options by index prices, which are then written beside the bars."""
+    """Whether the engine settles options on an index by index prices, which are then written beside its bars."""
 
     @abstractmethod
     def schema(self, class_name: str) -> pa.Schema:

@@ -45,7 +45,10 @@ def choose_trial(
     end: dt.datetime = market.sessions.select(pl.col("close").max()).item()
     terms = named.drop("first_timestamp", "last_timestamp", "engine_id").join(sums, on="instrument_id")
     specification = naming.bar_specification(market.bar_seconds)
-    options = _settled(terms.filter(pl.col("kind") == "OPT"), market, underlying, end)
+    # An option on a share is delivered.
+    is_delivered = pl.lit("EQ" in terms["kind"].to_list())
+    contracts = terms.filter(pl.col("kind") == "OPT").with_columns(is_delivered=is_delivered)
+    options = _settled(contracts, market, underlying, end)
     return _hold(options, specification) or _replay(terms, specification)
 
 
@@ -75,6 +78,7 @@ def _hold(options: pl.DataFrame, specification: str) -> dict[str, Any] | None:
         "instrument": option["engine_id"],
         "bar_specification": specification,
         "quantity": quantity,
+        "is_delivered": option["is_delivered"],
         "entry_price": str(option["first_close"]),
         "entry_time": option["first_timestamp"].isoformat(),
         "traded_price": None if option["traded_close"] is None else str(option["traded_close"]),

@@ -108,7 +108,7 @@ def write_truth(
     sample_size : int
         Number of futures and options in the sample.
     index_prices : bool
-        Whether the catalog must hold prices of the underlying beside its bars.
+        Whether the catalog must hold prices of an index beside its bars.
 
     Returns
     -------
@@ -119,6 +119,7 @@ def write_truth(
     named = naming.with_identifiers(naming.all_instruments(market))
     series = {class_name: _Series(class_name, _sample_ids(named, sample_size)) for class_name in COMPARED}
     underlying_ids = named.filter(IS_UNDERLYING)["instrument_id"].to_list()
+    index_ids = named.filter(IS_UNDERLYING & (pl.col("kind") == "SPOT"))["instrument_id"].to_list()
     option_ids = named.filter(pl.col("kind") == "OPT")["instrument_id"].to_list()
     underlyings, first_closes = [], []
     for part in market.every_resolution:
@@ -132,7 +133,8 @@ def write_truth(
                 held = pl.col("instrument_id").is_in(option_ids) & pl.col("open_interest").is_not_null()
                 series["OptionGreeks"].add(bars.filter(held).with_columns(pl.col("open_interest").cast(pl.Float64)))
                 if index_prices:
-                    series["IndexPriceUpdate"].add(underlying.with_columns(value="close"))
+                    index = underlying.filter(pl.col("instrument_id").is_in(index_ids))
+                    series["IndexPriceUpdate"].add(index.with_columns(value="close"))
     for ticks in () if market.ticks is None else market.ticks.read():
         series["TradeTick"].add(trades_of(ticks))
         series["QuoteTick"].add(quotes_of(ticks))

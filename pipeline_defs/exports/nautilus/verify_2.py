@@ -74,6 +74,9 @@ def _judge_hold(report: Report, trial: dict[str, Any], reading: DumpedReading) -
         ("BUY", Decimal(trial["traded_price"]), trial["quantity"], _microseconds(trial["traded_time"])),
         ("SELL", Decimal(trial["worth_over_underlying"]), trial["quantity"], _microseconds(trial["exit_time"])),
     ]
+    if trial["is_delivered"]:
+        # Version 2 settles an option on a share by the trades of that share; bars alone leave it open.
+        expected, fills = expected[:1], fills[:1]
     report.checks["trial"] = {"hold_to_expiry": {"instrument": trial["instrument"], "fills": played["fills"]}}
     report.expect(f"trial backtest of {trial['instrument']}, fills", expected, fills)
 

@@ -247,6 +247,21 @@ def rich_slice() -> MarketSlice:
     )
 
 
+def share_slice() -> MarketSlice:
+    """A share with an option and a future that expire on the second day, in minutes and days."""
+    terms = {"underlying": "RELIANCE"}
+    market = make_slice(
+        [
+            instrument(1, "EQ", "RELIANCE", series="EQ", **terms),
+            instrument(10, "OPT", "O", expiry=WEEKLY, strike=Decimal(1_400), option_type="CE", **terms),
+            instrument(11, "FUT", "F", expiry=WEEKLY, **terms),
+        ],
+        [bars_of(number, Decimal("1400.05"), Decimal("0.05")) for number in (1, 10, 11)],
+        underlying="RELIANCE",
+    )
+    return dataclasses.replace(market, resolutions=(at_resolution(market, 86_400),))
+
+
 def pair_slice(**terms: Any) -> MarketSlice:
     """BTC/USDT, and a pair of a currency that nobody knows, over two UTC days, with fractions of a unit."""
     common = {"venue": "binance", "currency": "USDT", "expiry_close": None}

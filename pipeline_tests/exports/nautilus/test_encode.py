@@ -3,9 +3,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +20,6 @@ from pipeline_defs.exports.nautilus import encode, target_1
 from pipeline_defs.exports.nautilus.targets import get_target
 from pipeline_defs.schema.columns import PRICE
 from pipeline_tests.exports.nautilus.slices import bars_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PRICES = st.decimals(min_value=0, max_value=Decimal("999999999999.99999999"), places=8, allow_nan=False)
 
@@ -41,6 +38,12 @@ def test_prices_become_the_raw_values_of_nautilus_whatever_the_offset(prices: li
 def test_volumes_become_the_raw_values_of_nautilus(volumes: list[int]) -> None:
     encoded = encode.fixed_point(pl.Series("volume", volumes, dtype=pl.Int64))
     assert _raw(encoded) == [Quantity.from_int(volume).raw for volume in volumes]
+
+
+@given(st.lists(PRICES, min_size=1, max_size=40), st.integers(0, 5))
+def test_prices_are_the_decimals_of_version_2_in_the_same_bytes(prices: list[Decimal], offset: int) -> None:
+    series = pl.Series("close", prices, dtype=PRICE)[min(offset, len(prices) - 1) :]
+    assert encode.fixed_point(series, pa.decimal128(38, 16)).to_pylist() == series.to_list()
 
 
 def test_negative_prices_are_two_s_complement() -> None:

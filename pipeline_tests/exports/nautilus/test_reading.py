@@ -248,6 +248,20 @@ def test_without_credentials_the_message_says_what_to_set() -> None:
     assert "AWS_ACCESS_KEY_ID" in str(caught.value)
 
 
+def test_a_profile_is_asked_where_the_environment_has_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("botocore", reason="botocore is not installed, so profiles are not looked up")
+    (tmp_path / "credentials").write_text("[desk]\naws_access_key_id = key\naws_secret_access_key = secret\n")
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "desk")
+    assert storage_options().fs_rust_storage_options["access_key_id"] == "key"
+    monkeypatch.delenv("AWS_PROFILE")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ConfigurationError, match="no AWS credentials were found"):
+        storage_options()
+
+
 class LocalBucket(LocalFileSystem):  # type: ignore[misc] # fsspec carries no types
     """Stands for S3 where there is none: what Nautilus' Python side does with a bucket, on a folder."""
 

@@ -28,15 +28,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
 from pipeline_defs.schema.exports import READBACK_SCHEMA
-from pipeline_tests.exports.nautilus.slices import (
-    WEEKLY,
-    at_resolution,
-    bars_of,
-    bytes_as_nautilus_writes,
-    instrument,
-    make_slice,
-    tick_slice,
-)
+from pipeline_tests.exports.nautilus.slices import at_resolution, bytes_as_nautilus_writes, share_slice, tick_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,19 +213,7 @@ def test_contracts_without_a_settlement_price_are_noted(published: PublishedExpo
 def test_options_on_a_share_are_delivered_so_their_settlement_price_is_left_out(
     rich_market: MarketSlice, tmp_path: Path
 ) -> None:
-    terms = {"underlying": "RELIANCE"}
-    market = make_slice(
-        [
-            instrument(1, "EQ", "RELIANCE", series="EQ", **terms),
-            instrument(10, "OPT", "O", expiry=WEEKLY, strike=Decimal(1_400), option_type="CE", **terms),
-            instrument(11, "FUT", "F", expiry=WEEKLY, **terms),
-        ],
-        [bars_of(number, Decimal("1400.05"), Decimal("0.05"), minutes=10) for number in (1, 10, 11)],
-        underlying="RELIANCE",
-    )
-    market = dataclasses.replace(
-        market, settlements=rich_market.settlements, resolutions=(at_resolution(market, 86_400),)
-    )
+    market = dataclasses.replace(share_slice(), settlements=rich_market.settlements)
     built = NautilusExporter().build(market, tmp_path)
     assert json.loads((tmp_path / "settlement_prices.json").read_text()) == {"RELIANCE25AUGFUT.NSE": 0}
     assert any("1 options on a share expire: the engine delivers" in note for note in built.details["notes"])

@@ -211,10 +211,16 @@ def test_all_damages_at_once_are_told_from_another_process_that_does_not_take_ou
     assert verified.checks["files"]["faults"] == 5
 
 
-def test_a_published_catalog_passes(published: Published) -> None:
-    verified = validate_export(published.path)
+def test_a_published_catalog_passes_in_a_process_of_its_own(published_pairs: Published) -> None:
+    verified = validate_export(published_pairs.path)
     assert verified.failures == ()
     assert verified.passed
+    assert verified.checks["instruments"] == {"CurrencyPair": 2}
+
+
+def test_a_published_catalog_of_every_class_passes(published: Published) -> None:
+    verified = inspect(published.path)
+    assert verified.failures == []
     assert verified.checks["instruments"] == {"IndexInstrument": 1, "FuturesContract": 1, "OptionContract": 7}
     assert (verified.checks["bars"], verified.checks["trade_ticks"], verified.checks["quote_ticks"]) == (
         7_328,

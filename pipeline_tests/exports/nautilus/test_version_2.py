@@ -23,10 +23,10 @@ from pipeline_defs.exports.nautilus.targets import SERIES, get_target
 from pipeline_defs.exports.nautilus.truth import TRIAL_FILE, write_truth
 from pipeline_defs.exports.nautilus.verify_2 import main
 from pipeline_defs.exports.registry import get_exporter
-from pipeline_defs.exports.verifying import REPORT_FILE
+from pipeline_defs.exports.verifying import REPORT_FILE, Report
 from pipeline_defs.schema.exports import READBACK_SCHEMA
 from pipeline_defs.settings import PROJECT_ROOT
-from pipeline_tests.exports.nautilus.slices import file_of
+from pipeline_tests.exports.nautilus.slices import file_of, share_slice
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
@@ -147,22 +147,27 @@ def test_the_format_is_chosen_by_its_name() -> None:
         get_target("3")
 
 
-def test_without_the_environment_verification_fails_and_says_how_to_make_it(
-    market: MarketSlice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(INTERPRETER_VARIABLE, str(tmp_path / "no-python"))
-    (tmp_path / "catalog").mkdir()
-    exporter = Nautilus2Exporter()
-    verified = exporter.verify(exporter.build(market, tmp_path / "catalog"), market)
-    assert not verified.passed
-    (failure,) = verified.failures
-    assert "whose environment does not exist" in failure
-    assert "sh tools/nautilus2.sh" in failure
-
-
 @pytest.fixture(scope="module")
 def built_2(market: MarketSlice, tmp_path_factory: pytest.TempPathFactory) -> BuiltExport:
     return Nautilus2Exporter().build(market, tmp_path_factory.mktemp("catalog"))
+
+
+def _verify(built: BuiltExport, market: MarketSlice, folder: Path, sample_size: int = 24) -> Report:
+    """Run the verification here; Nautilus 2 runs in a process of its own all the same."""
+    assert write_truth(built, market, folder, sample_size, index_prices=True) == []
+    exit_code = main([str(built.root), str(folder)])
+    found = json.loads((folder / REPORT_FILE).read_text())
+    assert exit_code == (1 if found["failures"] else 0)
+    return Report(found["engine"], found["checks"], found["failures"])
+
+
+def test_without_the_environment_verification_fails_and_says_how_to_make_it(
+    built_2: BuiltExport, market: MarketSlice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(INTERPRETER_VARIABLE, str(tmp_path / "no-python"))
+    (failure,) = _verify(built_2, market, tmp_path, 0).failures
+    assert "whose environment does not exist" in failure
+    assert "sh tools/nautilus2.sh" in failure
 
 
 def test_a_file_that_version_2_cannot_read_is_a_failed_verification(
@@ -176,9 +181,7 @@ def test_a_file_that_version_2_cannot_read_is_a_failed_verification(
     with pytest.raises(ExportError, match="Nautilus 2 ended with exit code"):
         read_with_version_2(copy.root, tmp_path / "output")
     (tmp_path / "truth").mkdir()
-    write_truth(copy, market, tmp_path / "truth", 0, index_prices=True)
-    assert main([str(copy.root), str(tmp_path / "truth")]) == 1
-    (failure,) = json.loads((tmp_path / "truth" / REPORT_FILE).read_text())["failures"]
+    (failure,) = _verify(copy, market, tmp_path / "truth", 0).failures
     assert "Nautilus 2 ended with exit code" in failure
 
 
@@ -188,7 +191,7 @@ def test_other_prices_and_another_outcome_are_found_out(
     assert nautilus_2.exists()
     write_truth(built_2, market, tmp_path, 0, index_prices=True)
     trial = json.loads((tmp_path / TRIAL_FILE).read_text())
-    (tmp_path / TRIAL_FILE).write_text(json.dumps(trial | {"settlement_price": "7.90"}))
+    (tmp_path / TRIAL_FILE).write_text(json.dumps(trial | {"worth_over_underlying": "7.90"}))
     assert main([str(built_2.root), str(tmp_path)]) == 1
     (failure,) = json.loads((tmp_path / REPORT_FILE).read_text())["failures"]
     assert "fills: expected" in failure
@@ -210,6 +213,22 @@ def test_an_option_without_any_volume_is_not_judged(market: MarketSlice, nautilu
     )
     (tmp_path / "catalog").mkdir()
     exporter = Nautilus2Exporter()
-    verified = exporter.verify(exporter.build(still, tmp_path / "catalog"), still)
-    assert verified.passed
+    verified = _verify(exporter.build(still, tmp_path / "catalog"), still, tmp_path)
+    assert verified.failures == []
     assert verified.checks["trial"] == "not judged, since NIFTY250814C24600.NSE has no volume"
+
+
+def test_an_option_on_a_share_is_bought_but_its_delivery_is_not_asked_for(nautilus_2: Path, tmp_path: Path) -> None:
+    assert nautilus_2.exists()
+    market = share_slice()
+    (tmp_path / "catalog").mkdir()
+    exporter = Nautilus2Exporter()
+    built = exporter.build(market, tmp_path / "catalog")
+    assert built.counts["index_prices"] == 0
+    assert (
+        "this version settles options on a share only in a run that holds trades of the share" in built.details["notes"]
+    )
+    verified = _verify(built, market, tmp_path)
+    assert verified.failures == []
+    (fill,) = verified.checks["trial"]["hold_to_expiry"]["fills"]
+    assert (fill["side"], fill["price"]) == ("BUY", "1400.40")
