@@ -49,7 +49,7 @@ stop: ## stop the embedded database
 	from pipeline_defs.warehouse.embedded import stop; stop(load_settings().postgres_dir)'; fi
 
 clean: stop ## remove the environment and all caches; the state in PIPELINE_HOME stays
-	@rm -rf .venv .venv-tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info
+	@rm -rf .venv .venv-tools .venv-nautilus2 .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info
 	@find $(EXISTING) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the requirements anew (UPGRADE=1: newest versions)

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from pipeline_defs.orchestration.runs import CheckOutcome, PartitionRun
     from pipeline_defs.settings import Settings
+    from pipeline_defs.warehouse.connection import Warehouse
 
     type Materialize = Callable[[str, str], PartitionRun]
 
 MONTH = "2025-08|NIFTY"
 FORMATS = sorted(EXPORTERS)
+CERTIFICATE = "catalogs/certificate"
 
 
 def outcome(run: PartitionRun, asset: str, name: str) -> CheckOutcome:
@@ -29,26 +31,45 @@ def select(format_name: str) -> str:
     return f'key:"catalogs/{format_name}"'
 
 
-@pytest.mark.usefixtures("imported")
-@pytest.mark.parametrize("format_name", FORMATS)
-def test_a_month_is_published_verified_and_described(
-    format_name: str, materialize: Materialize, settings: Settings
+def test_a_month_is_published_in_every_format_verified_described_and_certified(
+    imported: Warehouse, materialize: Materialize, settings: Settings
 ) -> None:
-    asset = f"catalogs/{format_name}"
-
-    run = materialize(select(format_name), MONTH)
+    run = materialize("group:catalogs", MONTH)
 
     assert run.succeeded, run.failures
-    folder = settings.catalogs_dir / format_name / "NIFTY" / "2025-08"
-    manifest = json.loads((folder / "_manifest.json").read_text())
-    metadata = run.metadata[asset]
-    assert metadata["path"] == str(folder)
-    assert metadata["dagster/uri"] == folder.as_uri()
-    assert metadata["catalog_hash"] == manifest["catalog_hash"]
-    assert metadata["dagster/partition_row_count"] == metadata["count_bars"] == manifest["counts"]["bars"] > 0
-    assert (metadata["first_session"], metadata["last_session"]) == ("2025-08-01", "2025-08-29")
-    assert outcome(run, asset, "engine_verified").passed
-    assert outcome(run, asset, "manifest_intact").passed
+    for format_name in FORMATS:
+        asset = f"catalogs/{format_name}"
+        folder = settings.catalogs_dir / format_name / "NIFTY" / "2025-08"
+        manifest = json.loads((folder / "_manifest.json").read_text())
+        metadata = run.metadata[asset]
+        assert metadata["path"] == str(folder)
+        assert metadata["dagster/uri"] == folder.as_uri()
+        assert metadata["catalog_hash"] == manifest["catalog_hash"]
+        assert metadata["dagster/partition_row_count"] == metadata["count_bars"] == manifest["counts"]["bars"] > 0
+        assert (metadata["first_session"], metadata["last_session"]) == ("2025-08-01", "2025-08-29")
+        assert outcome(run, asset, "engine_verified").passed
+        assert outcome(run, asset, "manifest_intact").passed
+
+    parity = outcome(run, CERTIFICATE, "parity")
+    assert (parity.passed, parity.blocking) == (True, True)
+    written = settings.catalogs_dir / "certificates" / "NIFTY" / "2025-08" / "certificate.json"
+    certificate = json.loads(written.read_text())
+    assert run.metadata[CERTIFICATE]["path"] == str(written)
+    assert [catalog["format"] for catalog in certificate["catalogs"]] == FORMATS
+    assert [part["bar_seconds"] for part in certificate["resolutions"]] == [60, 3600, 86_400]
+
+    with imported.connect() as connection:
+        connection.execute("UPDATE catalog_readbacks SET volume_sum = volume_sum + 1 WHERE engine_id = 'NIFTY.NSE'")
+    parity = outcome(materialize(select("certificate"), MONTH), CERTIFICATE, "parity")
+    assert not parity.passed
+    assert "bars of NIFTY.NSE from" in parity.metadata["found"]
+
+
+def test_without_a_catalog_nothing_is_certified(materialize: Materialize) -> None:
+    run = materialize(select("certificate"), MONTH)
+
+    assert not run.succeeded
+    assert "no catalog was published" in run.failures[0]
 
 
 @pytest.mark.usefixtures("imported")

@@ -51,6 +51,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         *(f"{source}/{table}" for source in SOURCES for table in TABLES),
         *BARS,
         *(f"catalogs/{name}" for name in EXPORTERS),
+        "catalogs/certificate",
     }
 
 
@@ -82,6 +83,7 @@ def test_lineage_runs_from_tables_to_bars_and_catalogs() -> None:
 
     assert parents["options_daily"] == ["nse_csv/options_ticks"]
     assert parents["catalogs/nautilus"] == ["nse_csv/futures_ticks", "nse_csv/options_ticks", "nse_csv/spot_prices"]
+    assert parents["catalogs/certificate"] == [f"catalogs/{name}" for name in sorted(EXPORTERS)]
     assert parents["nse_csv/options_ticks"] == []
 
 
@@ -95,6 +97,7 @@ def test_checks_that_mean_wrong_data_block() -> None:
         "bars_equal_ticks",
         "engine_verified",
         "manifest_intact",
+        "parity",
     }
 
 
