@@ -32,6 +32,8 @@ import polars as pl
 
 from benchmarks.export_nautilus import make_slice, measure
 from pipeline_defs.exports.backtrader.text import STAMP_FORMAT, csv_files, exchange_time
+from pipeline_defs.exports.lean.columns import cut, trade_lines
+from pipeline_defs.exports.lean.kinds import Resolution
 from pipeline_defs.exports.registry import get_exporter
 
 if TYPE_CHECKING:
@@ -79,7 +81,27 @@ def backtrader_encoding(market: MarketSlice, root: Path) -> None:
             (root / f"{number}.csv").write_bytes(content)
 
 
-FORMATS: Final = {"backtrader": TextFormat(backtrader_columns, backtrader_encoding)}
+def lean_columns(market: MarketSlice) -> pl.DataFrame:
+    """Give the six columns of a LEAN entry of trades, typed: prices are whole numbers of a ten-thousandth."""
+    (frame,) = market.read_bars()
+    local = (pl.col("timestamp") - pl.duration(seconds=market.bar_seconds)).dt.convert_time_zone(market.timezone)
+    scaled = [(pl.col(name) * 10_000).cast(pl.Int64) for name in ("open", "high", "low", "close")]
+    return frame.select("instrument_id", (local.dt.time().cast(pl.Int64) // 1_000_000).alias("ms"), *scaled, "volume")
+
+
+def lean_encoding(market: MarketSlice, root: Path) -> None:
+    """Write the lines of the entries, without zips, open interest and all that LEAN needs beside them."""
+    for frame in market.read_bars():
+        bars = frame.with_columns(start=pl.col("timestamp") - pl.duration(seconds=market.bar_seconds))
+        fields = trade_lines(bars, Resolution.MINUTE, market.timezone, is_scaled=True)
+        for first, text in cut(fields, bars.select("instrument_id")):
+            (root / f"{first}.csv").write_bytes(text)
+
+
+FORMATS: Final = {
+    "backtrader": TextFormat(backtrader_columns, backtrader_encoding),
+    "lean": TextFormat(lean_columns, lean_encoding),
+}
 
 
 def build(name: str, market: MarketSlice) -> Callable[[Path], object]:

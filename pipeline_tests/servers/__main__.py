@@ -9,19 +9,23 @@ server that this machine cannot have is named with the reason; where ``CI`` is s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pipeline_tests.servers import SERVERS, prepare
 from pipeline_tests.servers.places import ServerUnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+MOST_WORKERS = 4
 COVERAGE = ("--cov", "--cov-report=term:skip-covered", "--cov-fail-under=90")
 
 
@@ -60,8 +64,8 @@ def counts(report: Path) -> str:
     return ", ".join([f"{passed} passed", *(f"{number} {words[name]}" for name, number in bad.items() if number)])
 
 
-def run(server: str, arguments: list[str], *, strict: bool) -> Outcome:
-    """Run the tests of one server."""
+def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | None = None) -> Outcome:
+    """Run the tests of one server, printing to a file if one is given."""
     _say(f"== tests on the {server} server")
     begun = time.monotonic()
     try:
@@ -72,11 +76,28 @@ def run(server: str, arguments: list[str], *, strict: bool) -> Outcome:
         report = Path(folder) / "report.xml"
         coverage = COVERAGE if server == "embedded" and not arguments else ("--no-cov",)
         command = [sys.executable, "-m", "pytest", "-q", f"--server={server}", f"--junit-xml={report}", *coverage]
+        if server == "embedded" and not arguments:
+            # A worker has a server of its own; the tests of a file share what the file makes for them.
+            command += ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
         # The folder is named, because the option is of its conftest, which is read before the configured folders are.
-        code = subprocess.run([*command, *(arguments or ["pipeline_tests"])], cwd=ROOT, check=False).returncode
+        command += arguments or ["pipeline_tests"]
+        code = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
         said = counts(report) if report.exists() else "no report"
     seconds = f"{time.monotonic() - begun:.0f} s"
     return Outcome(server, f"{said}, {seconds}" + (f", exit code {code}" if code else ""), passed=code == 0)
+
+
+def run_together(servers: list[str], arguments: list[str], *, strict: bool) -> list[Outcome]:
+    """Run the tests of several servers at once, and print what each said, one after the other."""
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
+        outputs = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in servers]
+        outcomes = list(
+            pool.map(lambda server, output: run(server, arguments, strict=strict, output=output), servers, outputs)
+        )
+        for server, output in zip(servers, outputs, strict=True):
+            output.seek(0)
+            _say(f"== said by the tests on the {server} server", output.read())
+    return outcomes
 
 
 def _say(*lines: object) -> None:
@@ -89,7 +110,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_tests.servers", description=__doc__)
     parser.add_argument("--server", choices=SERVERS, action="append", help="only this one; may be repeated")
     chosen, rest = parser.parse_known_args(arguments)
-    outcomes = [run(server, rest, strict="CI" in os.environ) for server in chosen.server or SERVERS]
+    strict = "CI" in os.environ
+    first, *others = chosen.server or SERVERS
+    outcomes = [run(first, rest, strict=strict), *run_together(others, rest, strict=strict)]
     _say("== per server", *outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 

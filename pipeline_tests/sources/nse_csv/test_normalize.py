@@ -59,6 +59,7 @@ class TestMinutes:
             **dict.fromkeys(("rank", "series", "isin", "lot_size", "tick_size")),
             "venue": "NSE",
             "currency": "INR",
+            "base_currency": None,
         }
 
     @pytest.mark.parametrize(
