@@ -17,8 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
 COMMANDS = (("make", "demo"), ("make", "test"), ("make", "check"))
-LIMIT_SECONDS = 20 * 60
-SAMPLE_SECONDS = 0.2
+WANTED_SECONDS = 20 * 60
+"""What a run should stay under; a slow machine is told, not punished."""
+LIMIT_SECONDS = 60 * 60
+SAMPLE_SECONDS = 2.0
 
 
 def memory_kib(pid: int) -> int:
@@ -87,7 +89,10 @@ def main() -> int:
         passed = all(run(command, begun + LIMIT_SECONDS) for command in COMMANDS)
     finally:
         subprocess.run(("make", "stop"), cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-    print(f"== {'passed' if passed else 'FAILED'} after {time.monotonic() - begun:.0f} s", flush=True)
+    seconds = time.monotonic() - begun
+    if seconds > WANTED_SECONDS:
+        print(f"== slower than the {WANTED_SECONDS} s that a run should stay under", flush=True)
+    print(f"== {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
     return 0 if passed else 1
 
 

@@ -78,7 +78,13 @@ def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | No
         command = [sys.executable, "-m", "pytest", "-q", f"--server={server}", f"--junit-xml={report}", *coverage]
         if server == "embedded" and not arguments:
             # A worker has a server of its own; the tests of a file share what the file makes for them.
-            command += ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
+            command += [
+                "-n",
+                str(min(os.cpu_count() or 1, MOST_WORKERS)),
+                "--dist",
+                "loadfile",
+                "--no-loadscope-reorder",
+            ]
         # The folder is named, because the option is of its conftest, which is read before the configured folders are.
         command += arguments or ["pipeline_tests"]
         code = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
