@@ -92,7 +92,9 @@ def lean_columns(market: MarketSlice) -> pl.DataFrame:
 def lean_encoding(market: MarketSlice, root: Path) -> None:
     """Write the lines of the entries, without zips, open interest and all that LEAN needs beside them."""
     for frame in market.read_bars():
-        bars = frame.with_columns(start=pl.col("timestamp") - pl.duration(seconds=market.bar_seconds))
+        start = pl.col("timestamp") - pl.duration(seconds=market.bar_seconds)
+        session_date = start.dt.convert_time_zone(market.timezone).dt.date()
+        bars = frame.with_columns(start=start, session_date=session_date)
         fields = trade_lines(bars, Resolution.MINUTE, market.timezone, is_scaled=True)
         for first, text in cut(fields, bars.select("instrument_id")):
             (root / f"{first}.csv").write_bytes(text)

@@ -37,7 +37,13 @@ EXPORTED_SOURCE: Final = "nse_csv"
 """Whose observations the catalogs hold."""
 
 _EXPORTED_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices")
-_KINDS: Final = {"nautilus": {"parquet", "python"}, "backtrader": {"csv", "python"}}
+_KINDS: Final = {
+    "backtrader": {"csv", "python"},
+    "csv": {"csv"},
+    "lean": {"csv"},
+    "nautilus": {"parquet", "python"},
+    "parquet": {"parquet"},
+}
 
 
 def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
