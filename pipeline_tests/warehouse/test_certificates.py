@@ -64,17 +64,19 @@ def publish(warehouse: Warehouse, load: Load) -> Publish:
     def run(name: str, *rows: tuple[int, int, str], trial: dict[str, Any] | None = None, content: str = "1") -> int:
         checks = {} if trial is None else {"trial": {"hold_to_expiry": trial}}
         read = readback(*rows)
+        # As in a real export, the slice is closed before its catalog is recorded.
         with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
-            return record_catalog(
-                warehouse,
-                market,
-                format_name=name,
-                path=Path("/catalogs") / name,
-                catalog_hash=f"{name}-{content}",
-                size_bytes=1,
-                verification=Verification(passed=True, engine=f"{name} 1", checks=checks, failures=(), readback=read),
-                instruments=read.select("instrument_id", engine_id=pl.format(f"{name}-{{}}", "instrument_id")),
-            )
+            pass
+        return record_catalog(
+            warehouse,
+            market,
+            format_name=name,
+            path=Path("/catalogs") / name,
+            catalog_hash=f"{name}-{content}",
+            size_bytes=1,
+            verification=Verification(passed=True, engine=f"{name} 1", checks=checks, failures=(), readback=read),
+            instruments=read.select("instrument_id", engine_id=pl.format(f"{name}-{{}}", "instrument_id")),
+        )
 
     return run
 
