@@ -1,0 +1,90 @@
+"""Answers on disk, from their arrival until their days are stored and a while beyond.
+
+A backfill that is killed has paid for answers that no partition shows yet; it finds them here. An answer is written
+beside its place and moved there, so that half of one is never read. They serve one machine, and are worth nothing more
+than the requests they save: whoever deletes the folder asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA, Answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline_defs.sources.asking.questions import Question
+
+KEPT_SECONDS: Final = 7 * 86_400
+"""Older answers are asked for again, and removed when somebody looks."""
+
+
+class Answers:
+    """The kept answers of one source.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when it is needed.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, question: Question) -> Path:
+        """Where the answer of a question lies."""
+        return self._folder / f"{question.digest}.parquet"
+
+    def get(self, question: Question) -> Answer | None:
+        """Give a kept answer, or None.
+
+        Parameters
+        ----------
+        question : Question
+            What is asked.
+
+        Returns
+        -------
+        Answer or None
+
+        """
+        path = self.path(question)
+        try:
+            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
+                return None
+            frame = pl.read_parquet(path)
+            note = json.loads(pl.read_parquet_metadata(path).get("note", '""'))
+        except (OSError, pl.exceptions.PolarsError, ValueError):
+            return None
+        return Answer(frame, note) if frame.schema == pl.Schema(ANSWER_SCHEMA) else None
+
+    def put(self, question: Question, answer: Answer) -> None:
+        """Keep an answer.
+
+        Parameters
+        ----------
+        question : Question
+            What was asked.
+        answer : Answer
+            Whole, and of days that are over: it will not change.
+
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(question)
+        staging = path.with_suffix(f".{os.getpid()}.tmp")
+        answer.rows.write_parquet(staging, metadata={"note": json.dumps(answer.note), "question": question.where})
+        staging.replace(path)
+
+    def forget(self, question: Question) -> None:
+        """Remove an answer, if there is one."""
+        with suppress(FileNotFoundError):
+            self.path(question).unlink()

@@ -1,0 +1,98 @@
+"""Keys and tokens: read from the environment, or from a file that it names, and kept out of every text.
+
+`PREFIX_API_KEY` holds the value; `PREFIX_API_KEY_FILE` names a file with it (what container platforms mount). A value
+that was read once is known to `redact` for the life of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pipeline_defs.errors import ConfigurationError
+
+REDACTED: Final = "***"
+_SHORTEST: Final = 4
+"""Shorter values are no secrets, and hiding them would make messages unreadable."""
+
+_known: set[str] = set()
+
+
+def read_credential(name: str, purpose: str) -> str:
+    """Read a secret.
+
+    Parameters
+    ----------
+    name : str
+        Environment variable.
+    purpose : str
+        What it is, for the message when it is missing.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ConfigurationError
+        If neither the variable nor ``<name>_FILE`` is set, or the file cannot be read.
+
+    """
+    value = os.environ.get(name)
+    file = os.environ.get(f"{name}_FILE")
+    if not value and file:
+        try:
+            value = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{file} cannot be read: {error.strerror}", where=f"{name}_FILE", next_step=f"put {purpose} there"
+            ) from None
+    if not value:
+        raise ConfigurationError(
+            f"{purpose} is missing", where=name, next_step=f"set {name}, or {name}_FILE to a file that holds it"
+        )
+    remember_secret(value)
+    return value
+
+
+def remember_secret(value: str) -> None:
+    """Let `redact` hide a value, plain and as it stands in a URL."""
+    if len(value) >= _SHORTEST:
+        _known.update({value, quote(value, safe="")})
+
+
+def redact(text: str) -> str:
+    """Give a text without any secret that was read."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+class RedactingFilter(logging.Filter):
+    """Keeps secrets out of the records of a client's logger."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record; every record passes."""
+        text = record.getMessage()
+        hidden = redact(text)
+        if hidden != text:
+            record.msg, record.args = hidden, None
+        return True
+
+
+def guard_logger(*names: str) -> None:
+    """Keep secrets out of what clients log.
+
+    Parameters
+    ----------
+    *names : str
+        Loggers, e.g. ``kiteconnect``.
+
+    """
+    for name in names:
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, RedactingFilter) for known in logger.filters):
+            logger.addFilter(RedactingFilter())

@@ -1,0 +1,266 @@
+"""The `Source` of every API: what is missing is asked for once, judged by shared rules, and given day by day.
+
+An adapter is a subclass that says what it can give (`datasets`, `limits`), names its instruments (`list_instruments`)
+and asks one question (`ask`). Everything else is here, so that all sources fail, resume and confirm alike.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from pipeline_defs.errors import SourceError
+from pipeline_defs.markets.market import Market, market
+from pipeline_defs.schema.batches import Delivery, ImportBatch, ImportRequest, Source, SourceMetadata
+from pipeline_defs.settings import load_settings
+from pipeline_defs.sources.asking.answers import Answers
+from pipeline_defs.sources.asking.assembling import Asked, assemble, empty_batch
+from pipeline_defs.sources.asking.calling import Caller, Patience
+from pipeline_defs.sources.asking.limiting import SharedLimits
+from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, digest_of
+from pipeline_defs.sources.asking.universe import SourceUniverse, read_universe
+from pipeline_defs.sources.asking.windows import cut_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+def utc_now() -> dt.datetime:
+    """Tell the time."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(kw_only=True)
+class ApiSource(Source):
+    """What all API sources are.
+
+    Parameters
+    ----------
+    universe : SourceUniverse or None
+        What is wanted; default what the universe file says of this source.
+    patience : Patience
+        How long a request is tried.
+    endpoint : str or None
+        Where to ask in place of the vendor's own address: a gateway, a proxy, a test server.
+    clock : callable
+        Tells the time, UTC.
+
+    """
+
+    datasets: ClassVar[tuple[Dataset, ...]]
+    limits: ClassVar[tuple[Limit, ...]] = ()
+    version: ClassVar[str]
+    """Of the vendor's API and of what this adapter makes of its answers; raised when the same reply would give others."""
+    vendor_url: ClassVar[str]
+    """The vendor's address, for provenance."""
+    supports_live: ClassVar[bool] = False
+    default_market: ClassVar[str] = "NSE"
+
+    universe: SourceUniverse | None = None
+    patience: Patience = field(default_factory=Patience)
+    endpoint: str | None = None
+    clock: Callable[[], dt.datetime] = field(default=utc_now, repr=False)
+
+    # What an adapter does. ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
+        """Name the instruments of the universe that belong to a dataset.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            One of `datasets`.
+        window : Window
+            They may be asked for on days outside their own dates: those are left out later.
+
+        Returns
+        -------
+        list of Listed
+
+        Raises
+        ------
+        SourceError
+            If the source does not know one; its message lists near names. Requests go through `call`.
+
+        """
+
+    @abstractmethod
+    def ask(self, question: Question) -> Answer:
+        """Ask one question, once: waiting for one's turn, and trying again, is done around it.
+
+        Raises
+        ------
+        TryAgainError
+            If asking again may help. Nothing of a reply that is not whole is given.
+        SourceError
+            If it is refused for good: a key, a plan, a symbol, a reply of an unknown shape.
+
+        """
+
+    def close(self) -> None:
+        """Let go of connections, after the last question of a `fetch`."""
+
+    # What all have in common. ------------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> SourceUniverse:
+        """The universe of this source."""
+        if self.universe is None:
+            self.universe = read_universe(self.name)
+        return self.universe
+
+    @property
+    def market(self) -> Market:
+        """The market whose days the partitions are."""
+        return market(self.wanted.market or self.default_market)
+
+    @property
+    def call(self) -> Caller:
+        """Does requests under this source's limits."""
+        if self._caller is None:
+            folder = load_settings().home / "limits"
+            self._caller = Caller(SharedLimits(folder, self.name, self.limits), self.patience)
+        return self._caller
+
+    _caller: Caller | None = field(default=None, init=False, repr=False)
+
+    def get_metadata(self) -> SourceMetadata:
+        """Describe the source, for provenance."""
+        return SourceMetadata(
+            source=self.name,
+            source_type="api",
+            source_url=self.endpoint or self.vendor_url,
+            api_version=self.version,
+            supports_live=self.supports_live,
+        )
+
+    def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
+        """Give what is not stored yet of the days that were asked for.
+
+        Yields
+        ------
+        ImportBatch
+            By table, then trade date. Days on which the market was closed are confirmed to be empty.
+
+        Raises
+        ------
+        ConfigurationError
+            If the request names no dates, the universe names no instrument, or a credential is missing.
+        SourceError
+            If a question stays without an answer, or a session without any row: what could be given has been given
+            before, and what was answered is kept for the next try.
+
+        """
+        first, last = _dates(request)
+        troubles: list[str] = []
+        given = False
+        try:
+            for dataset in self._datasets(request):
+                for batch in self._fetch_dataset(dataset, first, last, request, troubles):
+                    given = True
+                    yield batch
+        finally:
+            self.close()
+        if troubles:
+            raise SourceError(
+                "\n".join(troubles),
+                next_step="run the partitions again later; if the days are right, look at the source itself",
+            )
+        del given
+
+    def _datasets(self, request: ImportRequest) -> list[Dataset]:
+        named = self.wanted.tables_named()
+        chosen = [
+            self.wanted.with_length(dataset)
+            for dataset in self.datasets
+            if (request.tables is None or dataset.table in request.tables)
+            and any(kind in named for kind in dataset.kinds)
+        ]
+        if not chosen:
+            asked = "any table" if request.tables is None else ", ".join(sorted(request.tables))
+            raise self.wanted.nothing_for(self.name, asked)
+        return chosen
+
+    def _fetch_dataset(
+        self, dataset: Dataset, first: dt.date, last: dt.date, request: ImportRequest, troubles: list[str]
+    ) -> Iterator[ImportBatch]:
+        calendar = self.market
+        every_day = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
+        closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
+        marks = {day: self._mark(dataset, day, request) for day in every_day}
+        missing = [day for day in every_day if not _holds(request, day, marks[day])]
+        for day in missing:
+            if day in closed:
+                reason = calendar.closed_reason(day) or ""
+                yield empty_batch(dataset, day, reason, calendar.zone, request, Delivery(marks[day], 1))
+        for window in cut_windows([day for day in missing if day not in closed], dataset.max_days, closed):
+            asked = self._ask_window(dataset, window, request)
+            for day in (day for day in missing if window.first <= day <= window.last and day not in closed):
+                settled = self._is_settled(dataset, day)
+                delivery = Delivery(marks[day], 1) if settled else None
+                batch, trouble = assemble(self.name, dataset, day, asked, calendar, request, delivery, self.clock())
+                if trouble:
+                    troubles.append(trouble)
+                if batch is not None:
+                    yield batch
+            for one in asked:
+                self._answers.forget(one.question)
+
+    def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[Asked]:
+        listed = [
+            one
+            for one in self.list_instruments(dataset, window)
+            if one.kind in dataset.kinds and (request.underlying is None or one.terms["underlying"] == request.underlying)
+        ]
+        if not listed:
+            raise self.wanted.nothing_for(self.name, dataset.table)
+        start, end = self.market.bounds(window.first)[0], self.market.bounds(window.last)[1]
+        questions = [
+            Question(self.name, self.version, dataset, one, window, start, end)
+            for one in listed
+            if any(one.is_wanted(day) for day in self.market.sessions(window.first, window.last))
+        ]
+        return [Asked(question, self._answer(question)) for question in questions]
+
+    def _answer(self, question: Question) -> Answer:
+        settled = self._is_settled(question.dataset, question.window.last)
+        kept = self._answers.get(question) if settled else None
+        if kept is not None:
+            return kept
+        answer = self.call(lambda: self.ask(question), question.where)
+        if settled:
+            self._answers.put(question, answer)
+        return answer
+
+    @property
+    def _answers(self) -> Answers:
+        return Answers(_answers_folder() / self.name)
+
+    def _is_settled(self, dataset: Dataset, day: dt.date) -> bool:
+        """Tell whether the source's answer about a day is final."""
+        return self.clock() >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
+
+    def _mark(self, dataset: Dataset, day: dt.date, request: ImportRequest) -> str:
+        """Give what an answer about a day depends on, as the warehouse's ledger remembers it."""
+        return digest_of(self.name, self.version, dataset.table, dataset.bar_seconds, day, self.wanted.digest(dataset))
+
+
+def _answers_folder() -> Path:
+    return load_settings().home / "answers"
+
+
+def _dates(request: ImportRequest) -> tuple[dt.date, dt.date]:
+    if request.start_date is None or request.end_date is None:
+        raise SourceError(
+            "an API is asked for days: both ends of the range are needed",
+            next_step="name the first and the last trade date (--start-date, --end-date)",
+        )
+    return request.start_date, request.end_date
+
+
+def _holds(request: ImportRequest, day: dt.date, mark: str) -> bool:
+    return request.ledger is not None and request.ledger.holds(day, mark)
