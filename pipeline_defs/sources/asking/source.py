@@ -7,6 +7,7 @@ and asks one question (`ask`). Everything else is here, so that all sources fail
 from __future__ import annotations
 
 import datetime as dt
+import os
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -24,8 +25,11 @@ from pipeline_defs.sources.asking.universe import SourceUniverse, read_universe
 from pipeline_defs.sources.asking.windows import cut_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from pipeline_defs.sources.asking.streaming import Heard, Silence
 
 
 def utc_now() -> dt.datetime:
@@ -44,7 +48,8 @@ class ApiSource(Source):
     patience : Patience
         How long a request is tried.
     endpoint : str or None
-        Where to ask in place of the vendor's own address: a gateway, a proxy, a test server.
+        Where to ask in place of the vendor's own address: a gateway, a proxy, a test server. Default
+        ``PIPELINE_<SOURCE>_ENDPOINT``.
     clock : callable
         Tells the time, UTC.
 
@@ -63,6 +68,11 @@ class ApiSource(Source):
     patience: Patience = field(default_factory=Patience)
     endpoint: str | None = None
     clock: Callable[[], dt.datetime] = field(default=utc_now, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the endpoint from the environment."""
+        if self.endpoint is None:
+            self.endpoint = os.environ.get(f"PIPELINE_{self.name.upper()}_ENDPOINT") or None
 
     # What an adapter does. ---------------------------------------------------------------------------------------
 
@@ -100,6 +110,28 @@ class ApiSource(Source):
             If it is refused for good: a key, a plan, a symbol, a reply of an unknown shape.
 
         """
+
+    def stream(
+        self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event
+    ) -> Iterator[Heard | Silence]:
+        """Give what the source tells as it happens, until told to stop; only where `supports_live` is true.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Ticks, or bars that are complete.
+        listed : sequence of Listed
+            Of what.
+        stop : threading.Event
+            Set from another thread: the iterator ends within a second or two.
+
+        Yields
+        ------
+        Heard or Silence
+            Rows of one instrument; or a span in which the connection was down, once it is up again.
+
+        """
+        raise SourceError(f"{self.name} does not stream", next_step="import it in partitions")
 
     def close(self) -> None:
         """Let go of connections, after the last question of a `fetch`."""
