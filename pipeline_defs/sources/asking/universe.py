@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003 -- pydantic reads the annotations
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -116,7 +116,9 @@ class Chain(_Section):
 
         """
         alive = sorted(expiry for expiry in known if expiry >= trade_date)
-        return alive[: self.expiries] if isinstance(self.expiries, int) else [day for day in alive if day in self.expiries]
+        return (
+            alive[: self.expiries] if isinstance(self.expiries, int) else [day for day in alive if day in self.expiries]
+        )
 
     def takes_strike(self, strike: Decimal) -> bool:
         """Tell whether a strike is wanted."""
@@ -173,7 +175,7 @@ class SourceUniverse(BaseModel):
             raise ValueError(f"{value!r} is none of {', '.join(MARKETS)}")
         return value
 
-    def tables_named(self) -> frozenset[str]:
+    def kinds_named(self) -> frozenset[str]:
         """Give the instrument kinds of which something is wanted."""
         return frozenset(kind for kind, section in _KIND_SECTIONS.items() if getattr(self, section))
 
