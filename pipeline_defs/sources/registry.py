@@ -7,19 +7,52 @@ import inspect
 from typing import TYPE_CHECKING, Final, cast
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.sources.entry import SourceEntry
 
 if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
 
 SOURCES: Final = {
-    "nse_csv": "pipeline_defs.sources.nse_csv.adapter:NseCsvSource",
+    "nse_csv": SourceEntry(
+        "pipeline_defs.sources.nse_csv.adapter:NseCsvSource",
+        source_type="file",
+        kinds=frozenset({"csv", "postgres"}),
+        meaning="Files of the NSE and of its data vendors.",
+    ),
 }
-"""Name, as stored in the `source` column, to module and class."""
+"""Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""
 
 FURTHER_SOURCES: Final = {
-    "manual_csv": "pipeline_defs.sources.manual_csv.adapter:ManualCsvSource",
+    "manual_csv": SourceEntry("pipeline_defs.sources.manual_csv.adapter:ManualCsvSource", source_type="file"),
 }
-"""Sources that nobody delivers daily: for whoever names them, without an asset."""
+"""Sources that nobody delivers daily: for whoever names them, without daily assets."""
+
+
+def source_entry(name: str) -> SourceEntry:
+    """Find a source.
+
+    Parameters
+    ----------
+    name : str
+        As in `SOURCES` or `FURTHER_SOURCES`; hyphens count as underscores.
+
+    Returns
+    -------
+    SourceEntry
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such source.
+
+    """
+    every = SOURCES | FURTHER_SOURCES
+    known = every.get(name.replace("-", "_"))
+    if known is None:
+        raise ConfigurationError(
+            f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
+        )
+    return known
 
 
 def get_source(name: str, **config: object) -> Source:
@@ -28,7 +61,7 @@ def get_source(name: str, **config: object) -> Source:
     Parameters
     ----------
     name : str
-        As in `SOURCES` or `FURTHER_SOURCES`; hyphens count as underscores.
+        As in `source_entry`.
     **config
         Fields of the source's class.
 
@@ -42,13 +75,7 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, or it has no such field.
 
     """
-    every = SOURCES | FURTHER_SOURCES
-    known = every.get(name.replace("-", "_"))
-    if known is None:
-        raise ConfigurationError(
-            f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
-        )
-    module, _, class_name = known.partition(":")
+    module, _, class_name = source_entry(name).adapter.partition(":")
     source_class = getattr(importlib.import_module(module), class_name)
     fields = inspect.signature(source_class).parameters
     unknown = sorted(set(config) - set(fields))
