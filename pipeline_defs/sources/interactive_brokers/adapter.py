@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pipeline_defs.errors import ConfigurationError, PipelineError
+from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.tables import DAY, TICK
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, answer_rows
@@ -121,10 +121,9 @@ class InteractiveBrokersSource(ApiSource):
             session = Session(address, self.patience.try_seconds, wait)
             try:
                 run(session.connect(_first_client_id()))
-            except TryAgainError:
-                raise
-            except PipelineError as error:
-                if self._was_connected:
+            except BaseException as error:
+                run(session.close())
+                if self._was_connected and isinstance(error, SourceError) and not isinstance(error, TryAgainError):
                     # It was there a moment ago: TWS restarts itself once a day.
                     raise connection_lost(error.what, wait) from None
                 raise

@@ -179,23 +179,18 @@ class Session:
         ib.RaiseRequestErrors = True
         ib.errorEvent.clear()  # the client's own listener would ask for the account after an interruption
         ib.errorEvent += self._hear_error
-        ib.client.apiError += self._hear_refusal
+        ib.client.apiError += self._refuse
         ib.client.apiEnd += self._hear_end
+        ib.client.conn.disconnected += self._refuse
         self._take_replies()
-        self._refused = asyncio.get_running_loop().create_future()
+        self._refused = refused = asyncio.get_running_loop().create_future()
         address = self._address
         connecting = asyncio.ensure_future(ib.client.connectAsync(address.host, address.port, client_id, self._seconds))
-        await asyncio.wait({connecting, self._refused}, return_when=asyncio.FIRST_COMPLETED)
-        if self._refused.done() and not ib.client.isReady():
-            connecting.cancel()
         try:
+            await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done() and not ib.client.isReady():
+                return self._refusal(refused.result())
             await connecting
-        except asyncio.CancelledError:
-            said = self._refused.result() if self._refused.done() else ""
-            ib.client.disconnect()
-            if said.startswith(f"{CLIENT_ID_IN_USE}:"):
-                return False
-            raise not_running(str(address), f"it ended the connection at once ({said})") from None
         except TimeoutError:
             raise TryAgainError(
                 f"TWS at {address} did not complete the connection within {self._seconds:g} s",
@@ -203,7 +198,19 @@ class Session:
             ) from None
         except OSError as error:
             raise not_running(str(address), error.strerror or type(error).__name__) from None
+        finally:
+            if not ib.client.isReady():
+                connecting.cancel()
+                _leave(ib)
         return True
+
+    def _refusal(self, said: str) -> bool:
+        """Tell a client id that is taken, False, from a door that is shut."""
+        if said.startswith(f"{CLIENT_ID_IN_USE}:"):
+            return False
+        if self._is_failed:
+            raise connection_lost(said, self._first_wait)
+        raise not_running(str(self._address), f"it ended the connection at once ({said or 'without a word'})")
 
     async def request(
         self, send: Callable[[Any, int], None], cancel: Callable[[Any, int], None] | None = None
@@ -268,8 +275,7 @@ class Session:
     async def close(self) -> None:
         """End the connection."""
         if self._ib is not None:
-            with suppress(ConnectionError, OSError):
-                self._ib.client.disconnect()
+            _leave(self._ib)
             self._ib = None
 
     # What the client tells. --------------------------------------------------------------------------------------
@@ -302,9 +308,6 @@ class Session:
             self._refuse(said)
         for waiting in self._open.values():
             _settle(waiting.trouble, meant)
-
-    def _hear_refusal(self, message: str) -> None:
-        self._refuse(message)
 
     def _hear_end(self, *_: object) -> None:
         self._is_failed = True
@@ -359,6 +362,14 @@ class Session:
         for known, waiting in self._open.items():
             if number in {known, _EVERY_REQUEST}:
                 _settle(waiting.trouble, error)
+
+
+def _leave(ib: Any) -> None:  # noqa: ANN401 -- the client's own class
+    """End a connection; what it still tells is of no interest, least of all to the next one."""
+    for event in (ib.errorEvent, ib.client.apiError, ib.client.apiEnd, ib.client.conn.disconnected):
+        event.clear()
+    with suppress(ConnectionError, OSError):
+        ib.client.disconnect()
 
 
 def _settle(trouble: asyncio.Future[NothingThere], meant: NothingThere | PipelineError) -> None:
