@@ -44,6 +44,7 @@ SIZES: Final = {
 }
 """Lengths of bars that TWS gives for a whole day, in its words."""
 
+_NOON: Final = dt.time(12)
 _SECOND: Final = dt.timedelta(seconds=1)
 _INSTANT: Final = r"^[0-9]{9,11}$"
 _DATE: Final = r"^[0-9]{8}$"
@@ -225,5 +226,4 @@ def _close(day: dt.date, market: Market) -> dt.datetime:
     first, last = market.covered
     if first <= day <= last and market.closed_reason(day) is None:
         return market.close(day)
-    begin, end = market.bounds(day)
-    return begin + (end - begin) / 2
+    return dt.datetime.combine(day, _NOON, dt.UTC)

@@ -154,9 +154,7 @@ class Listing:
         shown: list[str] = []
         for pattern in dict.fromkeys((symbol, symbol[:_SHORTEST_PATTERN])):
             try:
-                reply = self._ask(
-                    _send_pattern(pattern), f"interactive_brokers symbols like {pattern}"
-                )
+                reply = self._ask(_send_pattern(pattern), f"interactive_brokers symbols like {pattern}")
             except SourceError:
                 continue
             contracts = [one.contract for one in reply.objects]

@@ -65,7 +65,11 @@ def dataset(table: str, source: InteractiveBrokersSource) -> Dataset:
 
 
 def question(
-    source: InteractiveBrokersSource, listed: Listed, of: Dataset, day: dt.date = TRADE_DATE, last: dt.date | None = None
+    source: InteractiveBrokersSource,
+    listed: Listed,
+    of: Dataset,
+    day: dt.date = TRADE_DATE,
+    last: dt.date | None = None,
 ) -> Question:
     window = Window(day, last or day)
     begin, end = source.market.bounds(window.first)[0], source.market.bounds(window.last)[1]

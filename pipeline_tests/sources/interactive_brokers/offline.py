@@ -37,7 +37,9 @@ MINUTES = [
 
 def _flat(symbol: str, stamps: list[dt.datetime], price: str, volume: str | None) -> list[Row]:
     value = Decimal(price)
-    return [(symbol, stamp, value, value, value, value, None if volume is None else Decimal(volume)) for stamp in stamps]
+    return [
+        (symbol, stamp, value, value, value, value, None if volume is None else Decimal(volume)) for stamp in stamps
+    ]
 
 
 EXPECTED: dict[str, list[Row]] = {

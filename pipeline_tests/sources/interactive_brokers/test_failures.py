@@ -390,9 +390,7 @@ def test_a_farm_that_is_down_while_connecting_does_not_hinder_it(make_source: Ma
     assert ask(make_source(universe=SHARE)).rows.height == 3
 
 
-def test_a_client_that_decodes_otherwise_is_refused(
-    make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_that_decodes_otherwise_is_refused(make_source: MakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     from ib_async.decoder import Decoder  # noqa: PLC0415 -- only this test looks inside the client
 
     original = Decoder.__init__

@@ -185,9 +185,7 @@ class Tws:
         request, asked = fields[2], dict(zip(layouts.CONTRACT_FIELDS, fields[3:15], strict=True))
         found = self.world.matching(asked)
         if not found:
-            return layouts.error(
-                request, 200, "No security definition has been found for the request", self.version
-            )
+            return layouts.error(request, 200, "No security definition has been found for the request", self.version)
         parts = [layouts.contract_details(request, one, self.version) for one in found]
         return b"".join([*parts, layouts.contract_details_end(request)])
 
@@ -204,7 +202,10 @@ class Tws:
         """A page: at least as many ticks as were asked for, and all of the last second."""
         number, (_, start, _, count, what, *_) = int(fields[2]), fields[14:]
         begin = dt.datetime.strptime(start, "%Y%m%d %H:%M:%S UTC").replace(tzinfo=dt.UTC).timestamp()
-        ticks = [one for one in self.world.ticks.get((number, what), []) if not one[0].isdigit() or int(one[0]) >= begin]
+        ticks, second = [], 0
+        for one in self.world.ticks.get((number, what), []):
+            second = int(one[0]) if one[0].isdigit() else second  # damaged: it stays where it was
+            ticks += [one] if second >= begin or not second else []
         page = ticks[: int(count)]
         page += [one for one in ticks[int(count) :] if one[0] == page[-1][0]]
         half = len(page) // 2
