@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from pipeline_defs.sources.asking.calling import Patience
+from pipeline_defs.sources.asking.limiting import SharedLimits
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, answer_rows
 from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.asking.universe import SourceUniverse
@@ -89,3 +90,9 @@ def paper(home: Path) -> Callable[..., PaperSource]:
                            **{name: value for name, value in fields.items() if name != "now"})  # fmt: skip
 
     return make
+
+
+@pytest.fixture
+def limited() -> Callable[[Path], SharedLimits]:
+    """Three turns in a fifth of a second."""
+    return lambda folder: SharedLimits(folder, "paper", (Limit(3, 0.2),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,7 @@ def test_only_the_options_of_the_underlying_asked_for_are_asked(paper: Callable[
     (batch,) = source.fetch(request)
 
     assert batch.underlying == "NIFTY"
-    assert batch.contracts.select("strike", "expiry").row(0) == (Decimal("24500"), dt.date(2025, 9, 2))
+    assert batch.contracts.select("strike", "expiry").row(0) == (Decimal(24500), dt.date(2025, 9, 2))
     with pytest.raises(ConfigurationError):
         list(source.fetch(ImportRequest(MONDAY, MONDAY, "BANKNIFTY", tables=frozenset({"options_ticks"}))))
 
@@ -227,8 +228,6 @@ def test_bars_of_another_length_can_be_wanted(paper: Callable[..., PaperSource])
 
 
 def test_what_does_not_stream_says_so(paper: Callable[..., PaperSource]) -> None:
-    import threading
-
     with pytest.raises(SourceError, match="paper does not stream"):
         paper().stream(PaperSource.datasets[0], [], threading.Event())
 
