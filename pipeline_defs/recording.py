@@ -219,7 +219,7 @@ class Recorder:
         ), ""
 
     def _numbered(self, batch: ImportBatch, day: dt.date) -> pl.DataFrame:
-        """Go on numbering the ticks of an instant where those end that are stored, by this process or an earlier one."""
+        """Go on numbering the ticks of an instant where the stored ones end, of this process or an earlier one."""
         if self.dataset.bar_seconds != TICK:
             return batch.observations
         if day not in self._base:

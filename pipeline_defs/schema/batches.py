@@ -313,3 +313,21 @@ class Source(ABC):
             iterator that ends without a batch is an error of the adapter.
 
         """
+
+    def validate_data(self, batch: ImportBatch) -> None:
+        """Hold a batch against the contract of sources.
+
+        Parameters
+        ----------
+        batch : ImportBatch
+            As `fetch` gave it.
+
+        Raises
+        ------
+        DataError
+            A `ValueError` that names the first rows that are wrong.
+
+        """
+        from pipeline_defs.schema.validating import validate_data  # noqa: PLC0415 -- it checks what is defined here
+
+        validate_data(batch)
