@@ -3,6 +3,7 @@
 ``loop``       the one thread of the process in which the client lives
 ``errors``     what TWS says of a request, as what a user should read and whether asking again helps
 ``replies``    bars and ticks as the text that TWS sent, kept before the client makes floats of it
+``connecting`` from an address to a client that is ready
 ``session``    one connection: requests, their answers and their errors
 ``contracts``  what to look for, and terms of what was found
 ``expiries``   which contracts of a chain are wanted

@@ -14,10 +14,11 @@ from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, answer_rows
 from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.interactive_brokers.bars import cancel_bars, check_size, read_bars, send_bars
-from pipeline_defs.sources.interactive_brokers.errors import connection_lost
+from pipeline_defs.sources.interactive_brokers.connecting import IDS_TRIED, parse_address
+from pipeline_defs.sources.interactive_brokers.errors import not_back_yet
 from pipeline_defs.sources.interactive_brokers.listing import Listing
 from pipeline_defs.sources.interactive_brokers.loop import run
-from pipeline_defs.sources.interactive_brokers.session import IDS_TRIED, Reply, Session, parse_address
+from pipeline_defs.sources.interactive_brokers.session import Reply, Session
 from pipeline_defs.sources.interactive_brokers.ticks import QUOTES, TRADES, read_all, read_ticks
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ class InteractiveBrokersSource(ApiSource):
             except BaseException as error:
                 run(session.close())
                 if self._was_connected and isinstance(error, SourceError) and not isinstance(error, TryAgainError):
-                    # It was there a moment ago: TWS restarts itself once a day.
-                    raise connection_lost(error.what, wait) from None
+                    raise not_back_yet(error.what, wait) from None
                 raise
             self._session, self._was_connected = session, True
             return session

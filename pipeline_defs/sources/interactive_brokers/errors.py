@@ -24,7 +24,7 @@ SAME_REQUEST_SECONDS: Final = 15.0
 """TWS refuses an identical request within so long."""
 
 PACING_SECONDS: Final = 60.0
-"""Its count of requests runs over ten minutes; a part of them is over after this."""
+"""Its count of requests runs over ten minutes, and its restart takes a few: so long between tries."""
 
 START_TWS: Final = (
     "start TWS or IB Gateway and log in, tick 'Enable ActiveX and Socket Clients' in its API settings, and compare the"
@@ -32,10 +32,10 @@ START_TWS: Final = (
     " PIPELINE_INTERACTIVE_BROKERS_ENDPOINT"
 )
 
-_FINE: Final = frozenset({1101, 1102, 2100, 2104, 2106, 2107, 2108, 2119, 2158})
+_FINE: Final = frozenset({1101, 1102})
 _LOST: Final = frozenset({1100, 1300, 2110})
 _FARM_BROKEN: Final = frozenset({2103, HISTORY_FARM_BROKEN, 2157})
-_FARM_BACK: Final = frozenset({2104, 2106, 2158})
+_HISTORY_FARM_BACK: Final = frozenset({2106, 2107})
 _NOT_CONNECTED: Final = frozenset({502, 503, 504})
 _NOT_SUBSCRIBED: Final = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})
 _TOO_FAST: Final = frozenset({100})
@@ -89,7 +89,7 @@ def verdict(code: int, text: str, *, first_wait_seconds: float = 1.0) -> Nothing
 
     """
     said = _PREFIX.sub("", " ".join(text.split()))
-    if code in _FINE:
+    if code in _FINE or code == _DELAYED or (code in _WARNINGS and code not in _LOST | _FARM_BROKEN):
         return None
     if code in _NOT_SUBSCRIBED or _PERMISSION.search(said):
         return _not_subscribed(code, said)
@@ -104,8 +104,13 @@ def verdict(code: int, text: str, *, first_wait_seconds: float = 1.0) -> Nothing
     return _connection_trouble(code, said, first_wait_seconds) or _refusal(code, said)
 
 
-def broken_farm(code: int, text: str) -> tuple[str, bool] | None:
-    """Read a message about one of IB's data farms.
+def is_about_a_farm(code: int) -> bool:
+    """Tell whether a message is about one of IB's data farms, not about TWS's own connection."""
+    return code in _FARM_BROKEN
+
+
+def history_farm(code: int, text: str) -> tuple[str, bool] | None:
+    """Read a message about a farm that holds history.
 
     Returns
     -------
@@ -113,9 +118,9 @@ def broken_farm(code: int, text: str) -> tuple[str, bool] | None:
         Its name, and whether it is broken; None when the message is about something else.
 
     """
-    if code not in _FARM_BROKEN | _FARM_BACK:
+    if code != HISTORY_FARM_BROKEN and code not in _HISTORY_FARM_BACK:
         return None
-    return text.rpartition(":")[2].strip(), code in _FARM_BROKEN
+    return text.rpartition(":")[2].strip(), code == HISTORY_FARM_BROKEN
 
 
 def doubtful_nothing(farms: str, first_wait_seconds: float) -> TryAgainError:
@@ -143,6 +148,15 @@ def connection_lost(what: str, first_wait_seconds: float) -> TryAgainError:
         f"lost the connection to TWS: {what}",
         next_step="nothing was stored; TWS restarts once a day: run the partition again when it is back",
         wait_seconds=SAME_REQUEST_SECONDS * first_wait_seconds,
+    )
+
+
+def not_back_yet(what: str, first_wait_seconds: float) -> TryAgainError:
+    """Say that a TWS that was there a moment ago is gone: it restarts itself once a day, which takes minutes."""
+    return TryAgainError(
+        f"TWS was there a moment ago and is gone: {what}",
+        next_step="nothing was stored; TWS restarts once a day: run the partition again when it is back",
+        wait_seconds=PACING_SECONDS * first_wait_seconds,
     )
 
 
@@ -184,7 +198,7 @@ def _connection_trouble(code: int, said: str, first_wait_seconds: float) -> Pipe
     return None
 
 
-def _refusal(code: int, said: str) -> PipelineError | None:
+def _refusal(code: int, said: str) -> PipelineError:
     if code == UNKNOWN_CONTRACT:
         return UnknownContractError(
             f"TWS knows no such contract ({code}: {said})",
@@ -198,8 +212,6 @@ def _refusal(code: int, said: str) -> PipelineError | None:
         return SourceError(
             f"this IB user is logged in elsewhere ({code}: {said})", next_step="end the other session, then run again"
         )
-    if code == _DELAYED or code in _WARNINGS:
-        return None
     return SourceError(
         f"TWS refused the request ({code}: {said})",
         next_step="look the number up among the TWS API's message codes; if the request is wrong, report it",

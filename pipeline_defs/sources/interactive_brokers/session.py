@@ -4,32 +4,27 @@ The client tells of errors in an event, apart from the requests that they are ab
 their timeout although TWS has refused them. Here each request ends with whichever comes first: its answer, an error of
 its own, an error of the connection, or its timeout; and only an answer, or TWS's own word that there is nothing, counts
 as one. A connection that failed is not used again: the next one is a new client.
-
-Nothing about the account is asked for, and no order could be sent: only the client's lower half is started.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
+from pipeline_defs.errors import PipelineError, SchemaDriftError, SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
-from pipeline_defs.sources.asking.credentials import guard_logger
 from pipeline_defs.sources.interactive_brokers import replies
+from pipeline_defs.sources.interactive_brokers.connecting import Address, connect, leave
 from pipeline_defs.sources.interactive_brokers.errors import (
-    CLIENT_ID_IN_USE,
     NothingThere,
-    broken_farm,
     connection_lost,
     doubtful_nothing,
+    history_farm,
+    is_about_a_farm,
     not_answered,
-    not_running,
     verdict,
 )
 from pipeline_defs.sources.interactive_brokers.loop import adopt_loop
@@ -37,49 +32,7 @@ from pipeline_defs.sources.interactive_brokers.loop import adopt_loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LOGGERS: Final = ("ib_async.client", "ib_async.wrapper", "ib_async.ib", "ib_async.Decoder")
-IDS_TRIED: Final = 8
 _EVERY_REQUEST: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a TWS listens.
-
-    Parameters
-    ----------
-    host : str
-        Name or address.
-    port : int
-        Of its API.
-
-    """
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Show host:port."""
-        return f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read ``host:port``.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is something else.
-
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= 0xFFFF:  # noqa: PLR2004 -- the highest port there is
-        raise ConfigurationError(
-            f"{text!r} is no address, expected host:port such as 127.0.0.1:7497",
-            where="PIPELINE_INTERACTIVE_BROKERS_ENDPOINT",
-            next_step="correct it; TWS shows its port in its API settings",
-        )
-    return Address(host.strip("[]"), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +81,6 @@ class Session:
         self._address, self._seconds, self._first_wait = address, seconds, first_wait_seconds
         self._ib: Any = None
         self._open: dict[int, _Open] = {}
-        self._refused: asyncio.Future[str] | None = None
         self._broken_farms: dict[str, str] = {}
         self._is_failed = False
         self._said = ""
@@ -138,79 +90,14 @@ class Session:
         """Whether another request can be sent."""
         return self._ib is not None and not self._is_failed and bool(self._ib.client.isReady())
 
-    async def connect(self, first_id: int) -> int:
-        """Connect, with the first free one of some client ids.
+    async def connect(self, first_id: int) -> None:
+        """Connect, as `connecting.connect` does."""
+        self._ib = await connect(self._address, first_id, self._seconds, self._first_wait, self._prepare)
 
-        Parameters
-        ----------
-        first_id : int
-            At least 1; the next ones are tried when it is in use.
-
-        Returns
-        -------
-        int
-            The one that was taken.
-
-        Raises
-        ------
-        SourceError
-            If nobody listens, TWS closes the door, or all of the ids are in use.
-        TryAgainError
-            If there is no answer in time.
-
-        """
-        guard_logger(*LOGGERS)
-        logging.getLogger("ib_async").addHandler(logging.NullHandler())
-        for client_id in range(first_id, first_id + IDS_TRIED):
-            if await self._connect_as(client_id):
-                return client_id
-        raise SourceError(
-            f"the client ids {first_id} to {first_id + IDS_TRIED - 1} are all in use ({CLIENT_ID_IN_USE})",
-            where=f"interactive_brokers {self._address}",
-            next_step="set IB_CLIENT_ID to the first of some free numbers, or end other programs at this TWS",
-        )
-
-    async def _connect_as(self, client_id: int) -> bool:
-        from ib_async import IB  # noqa: PLC0415 -- only a connection needs the client
-
-        adopt_loop()
-        ib: Any = IB()
-        self._ib = ib
-        ib.RaiseRequestErrors = True
-        ib.errorEvent.clear()  # the client's own listener would ask for the account after an interruption
+    def _prepare(self, ib: Any) -> None:  # noqa: ANN401 -- the client's own class
         ib.errorEvent += self._hear_error
-        ib.client.apiError += self._refuse
         ib.client.apiEnd += self._hear_end
-        ib.client.conn.disconnected += self._refuse
-        self._take_replies()
-        self._refused = refused = asyncio.get_running_loop().create_future()
-        address = self._address
-        connecting = asyncio.ensure_future(ib.client.connectAsync(address.host, address.port, client_id, self._seconds))
-        try:
-            await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
-            if not connecting.done() and not ib.client.isReady():
-                return self._refusal(refused.result())
-            await connecting
-        except TimeoutError:
-            raise TryAgainError(
-                f"TWS at {address} did not complete the connection within {self._seconds:g} s",
-                next_step="look at TWS: a dialog may ask whether to accept the connection, or it is not logged in yet",
-            ) from None
-        except OSError as error:
-            raise not_running(str(address), error.strerror or type(error).__name__) from None
-        finally:
-            if not ib.client.isReady():
-                connecting.cancel()
-                _leave(ib)
-        return True
-
-    def _refusal(self, said: str) -> bool:
-        """Tell a client id that is taken, False, from a door that is shut."""
-        if said.startswith(f"{CLIENT_ID_IN_USE}:"):
-            return False
-        if self._is_failed:
-            raise connection_lost(said, self._first_wait)
-        raise not_running(str(self._address), f"it ended the connection at once ({said or 'without a word'})")
+        self._take_replies(ib.client)
 
     async def request(
         self, send: Callable[[Any, int], None], cancel: Callable[[Any, int], None] | None = None
@@ -275,26 +162,23 @@ class Session:
     async def close(self) -> None:
         """End the connection."""
         if self._ib is not None:
-            _leave(self._ib)
+            leave(self._ib)
             self._ib = None
 
     # What the client tells. --------------------------------------------------------------------------------------
 
     def _hear_error(self, number: int, code: int, text: str, contract: object) -> None:
         del contract
-        farm = broken_farm(code, text)
+        farm = history_farm(code, text)
         if farm is not None and farm[1]:
             self._broken_farms[farm[0]] = text
         elif farm is not None:
             self._broken_farms.pop(farm[0], None)
-        if code == CLIENT_ID_IN_USE:
-            self._refuse(f"{code}: {text}")
-            return
         meant = verdict(code, text, first_wait_seconds=self._first_wait)
         if meant is None:
             return
         if number == _EVERY_REQUEST:
-            self._hear_of_connection(meant, f"{code}: {text}", is_farm=farm is not None)
+            self._hear_of_connection(meant, f"{code}: {text}", is_farm=is_about_a_farm(code))
         elif number in self._open:
             _settle(self._open[number].trouble, meant)
 
@@ -305,20 +189,14 @@ class Session:
             return
         if not is_farm:
             self._is_failed = True
-            self._refuse(said)
         for waiting in self._open.values():
             _settle(waiting.trouble, meant)
 
     def _hear_end(self, *_: object) -> None:
         self._is_failed = True
 
-    def _refuse(self, message: str) -> None:
-        if self._refused is not None and not self._refused.done():
-            self._refused.set_result(message)
-
-    def _take_replies(self) -> None:
+    def _take_replies(self, client: Any) -> None:  # noqa: ANN401 -- the client's own class
         """Put readers of ours into the client's table of what to do with which message."""
-        client = self._ib.client
         handlers = getattr(client.decoder, "handlers", None)
         wanted = (replies.BARS, replies.QUOTES, replies.TRADES, replies.CONTRACT, replies.CHAIN, replies.SYMBOLS)
         if not isinstance(handlers, dict) or not handlers.keys() >= set(wanted):
@@ -328,16 +206,16 @@ class Session:
                 next_step="install ib_async 2.0.1",
             )
         for kind in (replies.CONTRACT, replies.CHAIN, replies.SYMBOLS):
-            handlers[kind] = self._guarded(handlers[kind])
+            handlers[kind] = self._guarded(handlers[kind], client.decoder)
         handlers[replies.BARS] = lambda fields: self._keep(fields, replies.read_bars)
         for kind in (replies.QUOTES, replies.TRADES):
             handlers[kind] = lambda fields: self._keep(fields, replies.read_ticks)
 
-    def _guarded(self, handler: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+    def _guarded(self, handler: Callable[[list[str]], None], decoder: Any) -> Callable[[list[str]], None]:  # noqa: ANN401
         """Let a message that the client cannot read fail its request: the client would log it and wait."""
 
         def handle(fields: list[str]) -> None:
-            number = replies.request_of(fields, self._ib.client.decoder.serverVersion)
+            number = replies.request_of(fields, decoder.serverVersion)
             try:
                 handler(list(fields))
             except Exception as error:  # noqa: BLE001 -- whatever the client stumbles over
@@ -362,14 +240,6 @@ class Session:
         for known, waiting in self._open.items():
             if number in {known, _EVERY_REQUEST}:
                 _settle(waiting.trouble, error)
-
-
-def _leave(ib: Any) -> None:  # noqa: ANN401 -- the client's own class
-    """End a connection; what it still tells is of no interest, least of all to the next one."""
-    for event in (ib.errorEvent, ib.client.apiError, ib.client.apiEnd, ib.client.conn.disconnected):
-        event.clear()
-    with suppress(ConnectionError, OSError):
-        ib.client.disconnect()
 
 
 def _settle(trouble: asyncio.Future[NothingThere], meant: NothingThere | PipelineError) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.asking.calling import Patience
 from pipeline_defs.sources.asking.questions import Dataset, Listed, Question, Window
 from pipeline_defs.sources.asking.universe import SourceUniverse
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pipeline_defs.sources.asking.questions import Answer
+
 NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
 PATIENCE = Patience(tries=3, total_seconds=20, try_seconds=1.0, first_wait_seconds=0.001)
+
+SHARE: dict[str, Any] = {"equities": ["ACME"]}
+SHORT = {"try_seconds": 0.15}
 
 type MakeSource = Callable[..., InteractiveBrokersSource]
 
@@ -74,3 +80,17 @@ def question(
     window = Window(day, last or day)
     begin, end = source.market.bounds(window.first)[0], source.market.bounds(window.last)[1]
     return Question(source.name, source.version, of, listed, window, begin, end)
+
+
+def ask(source: InteractiveBrokersSource, table: str = "spot_prices") -> Answer:
+    """Ask for one window of the first instrument, with retries as an import has them."""
+    of = dataset(table, source)
+    listed = source.list_instruments(of, Window(TRADE_DATE, TRADE_DATE))[0]
+    asked = question(source, listed, of)
+    return source.call(lambda: source.ask(asked), asked.where)
+
+
+def message(work: Callable[[], object], kind: type[Exception] = SourceError) -> str:
+    with pytest.raises(kind) as caught:
+        work()
+    return str(caught.value)

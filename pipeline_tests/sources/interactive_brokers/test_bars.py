@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,9 @@ from pipeline_defs.sources.asking.questions import Dataset, Listed, Question, Wi
 from pipeline_defs.sources.interactive_brokers import replies
 from pipeline_defs.sources.interactive_brokers.bars import read_bars
 from pipeline_tests.sources.interactive_brokers.offline import TRADE_DATE
+
+if TYPE_CHECKING:
+    import polars as pl
 
 US = market("US")
 BEGIN = int(US.open(TRADE_DATE).timestamp())
@@ -38,7 +40,7 @@ def bar(date: object = BEGIN, price: str = "1.5", volume: str = "10") -> tuple[s
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.decimals(Decimal("0.00000001"), Decimal("999999999999"), places=8, allow_nan=False))
+@given(st.decimals(Decimal("0.00000001"), Decimal(999999999999), places=8, allow_nan=False))
 def test_a_price_is_the_decimal_that_tws_wrote(price: Decimal) -> None:
     answer = read_bars(rows(bar(price=format(price, "f"))), asked(), US)
     assert answer.rows["close"][0] == price

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
-from pipeline_tests.sources.interactive_brokers.conftest import NOW, dataset, question
+from pipeline_tests.sources.interactive_brokers.conftest import dataset, question
 from pipeline_tests.sources.interactive_brokers.offline import EXPECTED, RANGE, TRADE_DATE, UNIVERSE, scripted, start
 from pipeline_tests.sources.interactive_brokers.tws import DETAILS, HISTORY, POSITIONS, running
 
@@ -148,4 +148,3 @@ def test_bars_of_another_length_are_asked_for_in_the_words_of_tws(make_source: M
     assert batch.observations.select("timestamp", pl.col("volume").cast(pl.Int64)).rows() == [
         (dt.datetime(2026, 10, 14, 13, 35, tzinfo=dt.UTC), 100)
     ]
-    assert NOW > batch.observations["timestamp"][0]

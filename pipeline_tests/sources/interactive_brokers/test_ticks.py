@@ -109,7 +109,7 @@ def test_ticks_with_another_number_of_fields_are_schema_drift(make_source: MakeS
 
 def test_pages_that_do_not_advance_are_refused(make_source: MakeSource, tws: Tws) -> None:
     tws.world.ticks[OPTION, "TRADES"] = [("noon", "0", "71", "1", "", "")]
-    with pytest.raises(SourceError, match="a page of ticks from .* on ends at None"):
+    with pytest.raises(SourceError, match=r"a page of ticks from .* on ends at None"):
         ask(make_source)
 
 

@@ -144,10 +144,7 @@ class Tws:
             writer.write(frame(62, 1))
             return False
         request = fields[2] if kind == DETAILS else fields[1]
-        if kind in {HISTORY, TICKS}:
-            waiting = self.on_history
-        else:
-            waiting = self.on_details
+        waiting = self.on_history if kind in {HISTORY, TICKS} else self.on_details
         failure = waiting.popleft() if waiting and kind != CANCEL_HISTORY else None
         if failure is None:
             writer.write(self._reply(kind, fields))
