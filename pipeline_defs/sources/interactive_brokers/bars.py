@@ -158,7 +158,7 @@ def read_bars(rows: pl.DataFrame, question: Question, market: Market) -> Answer:
     )
     reason = frame.select(
         pl.when(pl.col("ends").is_null())
-        .then(pl.lit("bad_date"))
+        .then(pl.lit("bad_time"))
         .when("bad_price")
         .then(pl.lit("bad_price"))
         .when("bad_size")

@@ -26,6 +26,9 @@ SAME_REQUEST_SECONDS: Final = 15.0
 PACING_SECONDS: Final = 60.0
 """Its count of requests runs over ten minutes, and its restart takes a few: so long between tries."""
 
+MESSAGES_SECONDS: Final = 2.0
+"""It counts messages by the second; the request itself was not taken."""
+
 START_TWS: Final = (
     "start TWS or IB Gateway and log in, tick 'Enable ActiveX and Socket Clients' in its API settings, and compare the"
     " port there (TWS 7497 paper, 7496 live; Gateway 4002 paper, 4001 live) with"
@@ -38,7 +41,7 @@ _FARM_BROKEN: Final = frozenset({2103, HISTORY_FARM_BROKEN, 2157})
 _HISTORY_FARM_BACK: Final = frozenset({2106, 2107})
 _NOT_CONNECTED: Final = frozenset({502, 503, 504})
 _NOT_SUBSCRIBED: Final = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})
-_TOO_FAST: Final = frozenset({100})
+_TOO_MANY_MESSAGES: Final = 100
 _FORGOTTEN: Final = frozenset({366})
 _WARNINGS: Final = range(2100, 2200)
 _DELAYED: Final = 10167
@@ -93,7 +96,11 @@ def verdict(code: int, text: str, *, first_wait_seconds: float = 1.0) -> Nothing
         return None
     if code in _NOT_SUBSCRIBED or _PERMISSION.search(said):
         return _not_subscribed(code, said)
-    if _PACING.search(said) or code in _TOO_FAST:
+    if code == _TOO_MANY_MESSAGES:
+        return TryAgainError(
+            f"TWS was told too much at once ({code}: {said})", wait_seconds=MESSAGES_SECONDS * first_wait_seconds
+        )
+    if _PACING.search(said):
         return TryAgainError(
             f"TWS counts too many requests ({code}: {said})",
             next_step="ask for less at once, or go on in ten minutes; other programs at this TWS count as well",

@@ -123,7 +123,7 @@ def read_ticks(trades: pl.DataFrame, quotes: pl.DataFrame, question: Question) -
     )
     reason = quoted.with_columns(bad_size=texts.is_not_null() & volume.is_null()).select(
         pl.when(pl.col("instant").is_null())
-        .then(pl.lit("bad_date"))
+        .then(pl.lit("bad_time"))
         .when(pl.col("price").is_null())
         .then(pl.lit("bad_price"))
         .when("bad_size")

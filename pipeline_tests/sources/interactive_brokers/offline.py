@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TRADE_DATE = dt.date(2026, 10, 14)
-RANGE = (dt.date(2026, 10, 1), dt.date(2026, 10, 30))
+RANGE = (dt.date(2026, 10, 5), dt.date(2026, 10, 16))
+"""Ten sessions of five instruments: more would not fit into IB's 60 requests in ten minutes."""
 
 UNIVERSE: dict[str, Any] = {
     "equities": ["ACME"],
@@ -25,7 +26,10 @@ UNIVERSE: dict[str, Any] = {
     ],
 }
 
-PACING = Failure(162, "Historical Market Data Service error message:Historical data request pacing violation")
+TOO_FAST = Failure(100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)", for_all=True)
+NOT_SUBSCRIBED = Failure(354, "Requested market data is not subscribed.")
+AS_STATUS = {401: NOT_SUBSCRIBED, 403: NOT_SUBSCRIBED, 429: TOO_FAST}
+"""What TWS says where a server of HTTP would answer with a status; every other one is a lost connection."""
 
 MINUTES = [
     dt.datetime(2026, 10, 14, 13, 31, tzinfo=dt.UTC),
@@ -79,9 +83,8 @@ def start() -> Iterator[Offline]:
     with running(scripted()) as tws:
 
         def fail_next(status: int, headers: dict[str, str], times: int) -> None:
-            """Too many requests is said as TWS says it; every other failure is a lost connection."""
             del headers
-            tws.on_history.extend([PACING if status == 429 else DROP] * times)
+            tws.on_history.extend([AS_STATUS.get(status, DROP)] * times)
 
         yield Offline(
             environment={"PIPELINE_INTERACTIVE_BROKERS_ENDPOINT": tws.endpoint},

@@ -68,7 +68,7 @@ def test_any_text_is_a_price_or_a_refused_row(text: str) -> None:
 def test_any_text_is_a_date_or_a_refused_row(text: str) -> None:
     for seconds in (60, 86_400):
         found = read_bars(rows(bar(date=text.replace("\0", ""))), asked(seconds=seconds), US).rows
-        assert all((row["timestamp"] is None) == (row["reason"] == "bad_date") for row in found.iter_rows(named=True))
+        assert all((row["timestamp"] is None) == (row["reason"] == "bad_time") for row in found.iter_rows(named=True))
 
 
 @pytest.mark.parametrize("seconds", [60, 300, 3600])

@@ -21,6 +21,7 @@ SERVICE = "Historical Market Data Service error message:"
 @pytest.mark.parametrize(
     ("code", "text", "kind"),
     [
+        (100, "Max rate of messages per second has been exceeded", TryAgainError),
         (162, f"{SERVICE}HMDS query returned no data: ACME@SMART Trades", NothingThere),
         (162, f"{SERVICE}Historical data request pacing violation", TryAgainError),
         (162, f"{SERVICE}No market data permissions for NYSE STK", SourceError),
@@ -68,8 +69,7 @@ def test_a_client_id_in_use_says_which_variable_to_set() -> None:
 
 
 def test_waits_are_multiples_of_the_callers_patience() -> None:
-    for text, seconds in (("pacing violation", 60.0), ("No historical data query found", 15.0)):
-        code = 366 if "found" in text else 162
+    for code, text, seconds in ((162, "pacing violation", 60.0), (366, "No query found", 15.0), (100, "Max rate", 2.0)):
         for unit in (1.0, 0.01):
             meant = verdict(code, text, first_wait_seconds=unit)
             assert isinstance(meant, TryAgainError)

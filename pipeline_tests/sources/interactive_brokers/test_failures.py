@@ -12,7 +12,7 @@ from pipeline_defs.errors import SchemaDriftError
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_tests.sources.interactive_brokers import layouts
 from pipeline_tests.sources.interactive_brokers.conftest import SHARE, SHORT, ask, message
-from pipeline_tests.sources.interactive_brokers.offline import PACING, TRADE_DATE
+from pipeline_tests.sources.interactive_brokers.offline import TOO_FAST, TRADE_DATE
 from pipeline_tests.sources.interactive_brokers.tws import (
     CANCEL_HISTORY,
     DROP,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline_tests.sources.interactive_brokers.conftest import MakeSource
     from pipeline_tests.sources.interactive_brokers.tws import Tws
 
+PACING = Failure(162, "Historical Market Data Service error message:Historical data request pacing violation")
 NO_DATA = Failure(162, "Historical Market Data Service error message:HMDS query returned no data: ACME@SMART Trades")
 
 
@@ -144,7 +145,7 @@ def test_a_warning_does_not_end_a_request(make_source: MakeSource, tws: Tws) -> 
         DROP_MID_FRAME,
         Failure(1100, "Connectivity between IB and Trader Workstation has been lost.", for_all=True),
         Failure(366, "No historical data query found for ticker id:3"),
-        Failure(100, "Max rate of messages per second has been exceeded", for_all=True),
+        TOO_FAST,
         Failure(2105, "HMDS data farm connection is broken:ushmds", for_all=True),
         Failure(2103, "Market data farm connection is broken:usfarm", for_all=True),
     ],
@@ -219,7 +220,7 @@ def test_one_number_that_is_none_costs_one_row(make_source: MakeSource, tws: Tws
         (str(begin + 180), "1", "1", "1", "1.7976931348623157E308", "5", "1", "1"),
     ]
     rows = ask(make_source(universe=SHARE)).rows
-    assert rows["reason"].to_list() == [None, "bad_price", "bad_date", "bad_quantity", "bad_price"]
+    assert rows["reason"].to_list() == [None, "bad_price", "bad_time", "bad_quantity", "bad_price"]
     assert rows["text"][1] == f"{begin + 60},1,n/a,1,1,5,1,1"
     assert rows["text"][0] is None
 

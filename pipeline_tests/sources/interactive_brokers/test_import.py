@@ -48,14 +48,14 @@ def test_terms_of_contracts_come_with_them(make_source: MakeSource) -> None:
     assert batches["equity_daily"].contracts.select("isin", "lot_size").row(0) == ("US0000000001", None)
 
 
-def test_a_month_is_asked_for_day_by_day_and_daily_bars_at_once(make_source: MakeSource, tws: Tws) -> None:
+def test_a_range_is_asked_for_day_by_day_and_daily_bars_at_once(make_source: MakeSource, tws: Tws) -> None:
     batches = list(make_source().fetch(ImportRequest(*RANGE, tables=frozenset({"equity_daily", "futures_ticks"}))))
     stored = {table: {b.trade_date for b in batches if b.table == table and not b.observations.is_empty()} for table in
               ("equity_daily", "futures_ticks")}  # fmt: skip
     assert stored["equity_daily"] == stored["futures_ticks"]
-    assert len(stored["equity_daily"]) == 22
+    assert len(stored["equity_daily"]) == 10
     durations = [fields[17] for fields in tws.of_kind(HISTORY)]
-    assert durations == ["1 D"] * 22 + ["30 D"]
+    assert durations == ["1 D"] * 10 + ["12 D"]
     assert all(batch.rejects.is_empty() for batch in batches)
     assert len(tws.of_kind(DETAILS)) == 2  # what was found is not looked for again
 

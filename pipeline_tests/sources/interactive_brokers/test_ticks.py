@@ -95,7 +95,7 @@ def test_numbers_that_are_none_cost_their_rows(make_source: MakeSource, tws: Tws
     told = [trade(0, "71.4"), trade(1, "much"), trade(2, "71.5", "few"), ("noon", "0", "71", "1", "", "")]
     tws.world.ticks[OPTION, "TRADES"] = told
     rows = ask(make_source)
-    assert rows["reason"].to_list() == [None, "bad_price", "bad_quantity", "bad_date"]
+    assert rows["reason"].to_list() == [None, "bad_price", "bad_quantity", "bad_time"]
     assert rows["text"][3] == "noon,0,71,1,,"
 
 

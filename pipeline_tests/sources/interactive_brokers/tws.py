@@ -92,7 +92,8 @@ class Tws:
 
     @property
     def history_requests(self) -> list[str]:
-        return [",".join(fields) for fields in self.requests if fields[0] in {str(HISTORY), str(TICKS)}]
+        """What was asked for, without the requests' own numbers."""
+        return [",".join(fields[2:]) for fields in self.requests if fields[0] in {str(HISTORY), str(TICKS)}]
 
     # One client. -------------------------------------------------------------------------------------------------
 
