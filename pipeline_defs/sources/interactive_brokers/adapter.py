@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.tables import DAY, TICK
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import Patience, TryAgainError
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, answer_rows
 from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.interactive_brokers.bars import cancel_bars, check_size, read_bars, send_bars
@@ -28,6 +28,7 @@ DEFAULT_ENDPOINT: Final = "127.0.0.1:7497"
 DETAILS: Final = "details"
 MINUTE: Final = 60
 _YEAR_DAYS: Final = 365
+_LONGEST_TURN_SECONDS: Final = 900.0
 _LOWEST_ID: Final = 100
 _IDS: Final = 10_000
 _HIGHEST_ID: Final = 2**31 - 1 - IDS_TRIED
@@ -57,6 +58,9 @@ class InteractiveBrokersSource(ApiSource):
     vendor_url: ClassVar[str] = DEFAULT_ENDPOINT
     supports_live: ClassVar[bool] = False
     default_market: ClassVar[str] = "US"
+
+    patience: Patience = field(default_factory=lambda: Patience(total_seconds=_LONGEST_TURN_SECONDS))
+    """Longer than other sources': when 60 requests are done, the next one's turn comes after ten minutes."""
 
     _session: Session | None = field(default=None, init=False, repr=False)
     _listing: Listing | None = field(default=None, init=False, repr=False)

@@ -10,9 +10,13 @@ import polars as pl
 import pytest
 
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
+from pipeline_defs.sources.asking.universe import SourceUniverse
+from pipeline_defs.sources.interactive_brokers.adapter import InteractiveBrokersSource
 from pipeline_tests.sources.interactive_brokers.conftest import dataset, question
 from pipeline_tests.sources.interactive_brokers.offline import EXPECTED, RANGE, TRADE_DATE, UNIVERSE, scripted, start
 from pipeline_tests.sources.interactive_brokers.tws import DETAILS, HISTORY, POSITIONS, running
+
+LIMITS = InteractiveBrokersSource.limits  # the fixtures lift them
 
 if TYPE_CHECKING:
     from pipeline_tests.sources.interactive_brokers.conftest import MakeSource
@@ -148,3 +152,11 @@ def test_bars_of_another_length_are_asked_for_in_the_words_of_tws(make_source: M
     assert batch.observations.select("timestamp", pl.col("volume").cast(pl.Int64)).rows() == [
         (dt.datetime(2026, 10, 14, 13, 35, tzinfo=dt.UTC), 100)
     ]
+
+
+def test_the_usual_patience_outlasts_the_longest_limit() -> None:
+    """Else the sixty-first request of a backfill would give up its turn instead of waiting for it."""
+    patience = InteractiveBrokersSource(universe=SourceUniverse()).patience
+    assert patience.total_seconds > 600
+    assert {limit.group for limit in LIMITS} == {"history", "details"}
+    assert all(patience.total_seconds > limit.seconds for limit in LIMITS)
