@@ -18,6 +18,7 @@ from pipeline_defs.schema.tables import DAY
 from pipeline_defs.sources.asking.exact import prices_of, sizes_of
 from pipeline_defs.sources.asking.questions import Answer, answer_rows
 from pipeline_defs.sources.interactive_brokers.contracts import Target
+from pipeline_defs.sources.interactive_brokers.replies import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,7 +148,7 @@ def read_bars(rows: pl.DataFrame, question: Question, market: Market) -> Answer:
     begins = ends if is_daily else ends - dt.timedelta(seconds=question.dataset.bar_seconds)
     inside = (begins >= question.start).fill_null(value=True)
     rows, ends = rows.filter(inside), ends.filter(inside)
-    prices = {name: prices_of(rows[name]) for name in ("open", "high", "low", "close")}
+    prices = {name: prices_of(plain(rows[name])) for name in ("open", "high", "low", "close")}
     texts, volume = read_sizes(rows["volume"], Target.read(question.listed.vendor_id))
     if question.listed.kind == "SPOT":
         volume = volume.clear(len(volume))  # nobody trades an index: its zero means nothing
@@ -192,7 +193,7 @@ def read_sizes(texts: pl.Series, target: Target) -> tuple[pl.Series, pl.Series]:
 
     """
     known = texts.set(texts.is_in(_UNSET), None)
-    sizes = sizes_of(known)
+    sizes = sizes_of(plain(known))
     if target.multiplier == 1:
         return known, sizes
     if target.multiplier != target.multiplier.to_integral_value():

@@ -9,6 +9,7 @@ rest of the client (handshake, framing, throttling, ends of requests) is used as
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -29,6 +30,7 @@ CONTRACT: Final = 10
 CHAIN: Final = 75
 SYMBOLS: Final = 79
 
+_WITH_EXPONENT: Final = r"^-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{1,3}$"
 _BARS_HEAD: Final = 5
 _TICKS_HEAD: Final = 3
 
@@ -96,6 +98,27 @@ def read_ticks(fields: Sequence[str]) -> Told:
     names = QUOTE_FIELDS if int(fields[0]) == QUOTES else TRADE_FIELDS
     rows = _columns(fields[_TICKS_HEAD:-1], _count(fields, _TICKS_HEAD - 1), names, "tick")
     return Told(int(fields[1]), rows, is_last=fields[-1] == "1")
+
+
+def plain(texts: pl.Series) -> pl.Series:
+    """Write numbers without an exponent: TWS writes 0.0005 as ``5.0E-4``, and 12345678 as ``1.2345678E7``.
+
+    Parameters
+    ----------
+    texts : polars.Series
+        Numbers, as TWS writes them.
+
+    Returns
+    -------
+    polars.Series
+        The same; what is no number stays as it is.
+
+    """
+    has_exponent = texts.str.contains(_WITH_EXPONENT).fill_null(value=False)
+    if not has_exponent.any():
+        return texts
+    written = texts.filter(has_exponent).map_elements(lambda text: format(Decimal(text), "f"), return_dtype=pl.String)
+    return texts.scatter(has_exponent.arg_true(), written)
 
 
 def request_of(fields: Sequence[str], server_version: int) -> int:

@@ -18,7 +18,7 @@ from pipeline_defs.sources.asking.exact import prices_of
 from pipeline_defs.sources.asking.questions import Answer, answer_rows
 from pipeline_defs.sources.interactive_brokers.bars import read_sizes, utc_text
 from pipeline_defs.sources.interactive_brokers.contracts import Target
-from pipeline_defs.sources.interactive_brokers.replies import QUOTE_FIELDS, TRADE_FIELDS
+from pipeline_defs.sources.interactive_brokers.replies import QUOTE_FIELDS, TRADE_FIELDS, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,7 @@ def read_ticks(trades: pl.DataFrame, quotes: pl.DataFrame, question: Question) -
         read_sizes(quotes["bid_size"], target)[1].alias("bid_size"),
         read_sizes(quotes["ask_size"], target)[1].alias("ask_size"),
     ).filter(pl.col("instant").is_not_null())
-    price = prices_of(trades["price"])
+    price = prices_of(plain(trades["price"]))
     texts, volume = read_sizes(trades["size"], target)
     rows = trades.select("instant").with_row_index("place").with_columns(price=price, volume=volume)
     quoted = (
@@ -166,7 +166,7 @@ def _send(question: Question, what: str, begin: dt.datetime) -> Callable[[Any, i
 
 def _quoted(texts: pl.Series) -> pl.Series:
     """Read the price of a quote; 0 and -1 say that nobody quotes."""
-    prices = prices_of(texts)
+    prices = prices_of(plain(texts))
     return prices.set((prices <= 0).fill_null(value=False), None)
 
 

@@ -132,3 +132,20 @@ def test_replies_keep_all_their_fields() -> None:
     assert (told.request, told.is_last) == (5, True)
     assert told.rows.columns == list(replies.BAR_FIELDS)
     assert replies.read_bars(["17", "5", "", "", "0"]).rows.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("told", "price"),
+    [("5.0E-4", "0.0005"), ("1.2345678E7", "12345678"), ("-2.5e-1", "-0.25"), ("1E+3", "1000"), ("7.0E-9", None)],
+)
+def test_numbers_with_an_exponent_are_read_exactly(told: str, price: str | None) -> None:
+    answer = read_bars(rows(bar(price=told, volume="1.5E7"), bar(BEGIN + 60)), asked(), US)
+    assert answer.rows["close"].to_list() == [None if price is None else Decimal(price), Decimal("1.5")]
+    assert answer.rows["volume"].to_list() == [15_000_000, 10]
+    assert answer.rows["reason"].to_list() == ["bad_price" if price is None else None, None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.decimals(Decimal("0.00000001"), Decimal(999_999_999), places=8, allow_nan=False))
+def test_an_exponent_changes_no_price(price: Decimal) -> None:
+    assert read_bars(rows(bar(price=f"{price:E}")), asked(), US).rows["close"][0] == price
