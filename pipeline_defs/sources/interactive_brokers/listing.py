@@ -156,7 +156,7 @@ class Listing:
             try:
                 reply = self._ask(_send_pattern(pattern), f"interactive_brokers symbols like {pattern}")
             except SourceError:
-                continue
+                break
             contracts = [one.contract for one in reply.objects]
             close = difflib.get_close_matches(symbol, [one.symbol for one in contracts], n=_MAX_NEAR, cutoff=0.4)
             shown += [

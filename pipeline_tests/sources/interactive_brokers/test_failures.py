@@ -100,7 +100,7 @@ def test_an_unknown_symbol_is_refused_with_names_like_it(make_source: MakeSource
 
 def test_an_unknown_symbol_is_refused_even_if_no_names_can_be_had(make_source: MakeSource, tws: Tws) -> None:
     tws.on_details.append(Failure(200, "No security definition has been found for the request"))
-    tws.on_details.extend([Failure(321, "Error validating request")] * 2)
+    tws.on_details.append(Failure(321, "Error validating request"))
     assert "TWS knows no contract ACME STK SMART USD (200)\n" in message(lambda: ask(make_source(universe=SHARE)))
 
 
