@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.sessions import IST
-from pipeline_defs.schema.tables import DAY, MINUTE
+from pipeline_defs.schema.tables import DAY, MINUTE, TICK
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window
 from pipeline_defs.sources.asking.source import ApiSource
@@ -17,6 +18,7 @@ from pipeline_defs.sources.zerodha.client import Client
 from pipeline_defs.sources.zerodha.contracts import resolve
 from pipeline_defs.sources.zerodha.dumps import Dumps, checked
 from pipeline_defs.sources.zerodha.intervals import interval_of, max_days_of
+from pipeline_defs.sources.zerodha.listening import Order, listen
 from pipeline_defs.sources.zerodha.session import (
     Session,
     SessionExpiredError,
@@ -27,10 +29,15 @@ from pipeline_defs.sources.zerodha.session import (
 )
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Sequence
+
     from pipeline_defs.schema.batches import ImportRequest
+    from pipeline_defs.sources.asking.streaming import Heard, Silence
 
 _STAMP = "%Y-%m-%d %H:%M:%S"
 _HAS_INTEREST = frozenset({"FUT", "OPT"})
+_MOST_STREAMED = 3_000
 _ADJUSTED = "daily bars are adjusted for splits and bonuses, as of the request"
 
 
@@ -57,6 +64,7 @@ class ZerodhaSource(ApiSource):
     version: ClassVar = "kite-3/1"
     vendor_url: ClassVar = "https://api.kite.trade"
     default_market: ClassVar = "NSE"
+    supports_live: ClassVar = True
 
     stream_endpoint: str | None = None
     _client: Client | None = field(default=None, init=False, repr=False)
@@ -94,6 +102,22 @@ class ZerodhaSource(ApiSource):
             has_volume=listed.kind != "SPOT",
         )
         return Answer(rows, _ADJUSTED if dataset.bar_seconds == DAY else "")
+
+    def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
+        """Give ticks as Kite tells them, in full mode."""
+        if dataset.bar_seconds != TICK:
+            raise ConfigurationError("Kite streams ticks, no bars", where=f"zerodha {dataset.table}")
+        if len(listed) > _MOST_STREAMED:
+            raise ConfigurationError(
+                f"{len(listed)} instruments, and a connection of Kite takes {_MOST_STREAMED:,}",
+                where=f"zerodha {dataset.table}",
+                next_step="narrow strikes and expiries in the universe",
+            )
+        self._session = current_session(self.clock())
+        try:
+            yield from listen(listed, Order(api_key(), self._session.access_token, self.stream_endpoint), stop)
+        except SessionExpiredError as error:
+            raise self._refusal(error) from None
 
     def close(self) -> None:
         """Let go of connections."""

@@ -73,7 +73,7 @@ class KiteServer:
 
     def __init__(self) -> None:
         self.dump = DUMP.encode()
-        self.token = TOKEN
+        self.accepted = TOKEN
         self.candles: dict[str, list[Any]] = {}
         """Token to candles, in place of what is made up."""
         self.paths: list[str] = []
@@ -100,7 +100,7 @@ class KiteServer:
             return planted() if callable(planted) else planted
         if path == "/instruments" and self.next_dumps:
             return self.next_dumps.popleft()
-        if authorization != f"token {KEY}:{self.token}":
+        if authorization != f"token {KEY}:{self.accepted}":
             return error(403, "TokenException", "Incorrect `api_key` or `access_token`.")
         if path == "/instruments":
             return 200, {"Content-Type": "text/csv"}, self.dump

@@ -13,7 +13,9 @@ from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA
 from pipeline_defs.sources.zerodha.candles import rows_of
 
 NSE = market("NSE")
-STAMPS = st.datetimes(dt.datetime(2015, 1, 1), dt.datetime(2026, 12, 31)).map(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}+0530")
+STAMPS = st.datetimes(dt.datetime(2015, 1, 1), dt.datetime(2026, 12, 31)).map(  # noqa: DTZ001 -- hypothesis wants them so
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S}+0530"
+)
 PRICES = st.integers(1, 10**9).map(lambda paise: Decimal(paise) / 100)
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=2)
@@ -64,7 +66,7 @@ def test_large_and_mixed_numbers_keep_their_digits() -> None:
 def test_a_daily_bar_is_complete_when_its_session_closes_also_on_a_special_saturday() -> None:
     candles = [[f"{day}T00:00:00+0530", 1, 1, 1, 1, 1] for day in ("2025-02-01", "2025-08-20", "2025-10-21")]
     rows = rows_of(candles, 86_400, NSE, with_interest=False, has_volume=True)
-    assert rows["timestamp"].to_list() == [NSE.close(dt.date.fromisoformat(candle[0][:10])) for candle in candles]
+    assert rows["timestamp"].to_list() == [NSE.close(dt.date.fromisoformat(str(candle[0])[:10])) for candle in candles]
 
 
 def test_no_candles_are_no_rows() -> None:

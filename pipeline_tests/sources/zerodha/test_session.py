@@ -77,7 +77,7 @@ def test_a_session_of_the_environment_goes_first(monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "mounted"
     file.write_text("token-mounted\n")
     monkeypatch.setenv("ZERODHA_ACCESS_TOKEN_FILE", str(file))
-    assert current_session(NOW).access_token == "token-mounted"
+    assert current_session(NOW).access_token == file.read_text().strip()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_session_that_another_login_ended_is_remembered_and_not_tried_by_the_n
     source: Make, fetch: Fetch, kite: KiteServer
 ) -> None:
     save_session(Session(TOKEN, NOW - dt.timedelta(hours=1)))
-    kite.token = "another-login"
+    kite.accepted = "another-login"
     message = "Kite session of 16:30 IST is no longer valid (another login ends it)"
     with pytest.raises(SessionExpiredError) as caught:
         fetch(source(**INDEX))

@@ -1,0 +1,225 @@
+"""The real ticker, in its own process, against a server on this machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import threading
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.sources.asking.questions import Dataset, Listed
+from pipeline_defs.sources.asking.streaming import Heard, Silence
+from pipeline_defs.sources.zerodha import listening
+from pipeline_defs.sources.zerodha.listening import Order, listen
+from pipeline_defs.sources.zerodha.session import SessionExpiredError
+from pipeline_tests.sources.zerodha.server import KEY, TOKEN
+from pipeline_tests.sources.zerodha.stream_server import HEARTBEAT, StreamServer, full, index, message, serve_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from websockets.sync.server import ServerConnection
+
+    from pipeline_defs.sources.zerodha.adapter import ZerodhaSource
+
+type Make = Callable[..., ZerodhaSource]
+
+TICKS = Dataset("options_ticks", 0, 60, ("OPT",))
+OPTION = Listed("10222082", {"kind": "OPT", "symbol": "NIFTY30DEC24500CE"})
+SHARE = Listed("738561", {"kind": "EQ", "symbol": "RELIANCE"})
+INDEX = Listed("256265", {"kind": "SPOT", "symbol": "NIFTY 50"})
+SECOND = 1_755_661_500
+AT = dt.datetime(2025, 8, 20, 3, 45, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def server() -> Iterator[StreamServer]:
+    with serve_stream() as running:
+        yield running
+
+
+def take(stream: Iterator[Heard | Silence], count: int, stop: threading.Event) -> list[Heard | Silence]:
+    """Listen until so many rows and silences were told, then stop."""
+    found: list[Heard | Silence] = []
+    limit = threading.Timer(15, stop.set)
+    limit.start()
+    for one in stream:
+        found.append(one)
+        if sum(part.rows.height if isinstance(part, Heard) else 1 for part in found) >= count:
+            stop.set()
+    limit.cancel()
+    return found
+
+
+def run(server: StreamServer, listed: list[Listed], count: int, dead: float | None = None) -> list[Heard | Silence]:
+    stop = threading.Event()
+    return take(listen(listed, Order(KEY, TOKEN, server.url, dead), stop), count, stop)
+
+
+def rows(found: list[Heard | Silence], listed: Listed, *columns: str) -> list[tuple[object, ...]]:
+    parts = [one.rows for one in found if isinstance(one, Heard) and one.listed is listed]
+    return [row for part in parts for row in part.select(columns).rows()]
+
+
+def test_ticks_come_exact_in_order_and_at_the_exchanges_time(server: StreamServer) -> None:
+    def scene(connection: ServerConnection) -> None:
+        connection.send(HEARTBEAT)
+        connection.send(
+            message(
+                full(10222082, SECOND, 20_035, volume=1_000, interest=7_500, bid=(150, 20_030), ask=(75, 20_045)),
+                full(738561, SECOND, 140_010, quantity=3, volume=10, interest=9),
+                index(256265, SECOND + 1, 2_442_035),
+            )
+        )
+        connection.send(HEARTBEAT)
+        connection.send(message(full(10222082, SECOND, 20_035, volume=1_000, interest=7_500)))
+        connection.send(message(full(10222082, SECOND + 1, 20_005, volume=1_150, quantity=150, interest=7_575)))
+
+    server.scenes.append(scene)
+    found = run(server, [OPTION, SHARE, INDEX], 5)
+
+    measured = ("timestamp", "open", "high", "low", "close", "volume", "open_interest")
+    quotes = ("bid_price", "bid_size", "ask_price", "ask_size")
+    first, second, third = (Decimal(text) for text in ("200.35", "200.35", "200.05"))
+    assert rows(found, OPTION, *measured) == [
+        (AT, first, first, first, first, 75, 7500),
+        (AT, second, second, second, second, 0, 7500),  # no new trade: a change of the quotes
+        (AT + dt.timedelta(seconds=1), third, third, third, third, 150, 7575),
+    ]
+    assert rows(found, OPTION, *quotes)[:2] == [
+        (Decimal("200.30"), 150, Decimal("200.45"), 75),
+        (None, None, None, None),
+    ]
+    price = Decimal("1400.10")
+    assert rows(found, SHARE, *measured) == [(AT, price, price, price, price, 3, None)]
+    level = Decimal("24420.35")
+    assert rows(found, INDEX, *measured) == [(AT + dt.timedelta(seconds=1), level, level, level, level, None, None)]
+    assert server.asked == [
+        [
+            {"a": "subscribe", "v": [10222082, 738561, 256265]},
+            {"a": "mode", "v": ["full", [10222082, 738561, 256265]]},
+        ]
+    ]
+
+
+def test_a_lost_connection_is_made_anew_and_the_silence_is_told(server: StreamServer) -> None:
+    def lost(connection: ServerConnection) -> None:
+        connection.send('{"type": "error", "data": "too many subscriptions"}')
+        connection.send(message(full(10222082, SECOND, 20_035)))
+        time.sleep(0.2)
+        connection.socket.shutdown(socket.SHUT_RDWR)
+
+    server.scenes.extend([lost, lambda again: again.send(message(full(10222082, SECOND + 9, 20_050)))])
+    begun = dt.datetime.now(dt.UTC)
+    found = run(server, [OPTION], 3)
+
+    first, silence, second = found
+    assert isinstance(first, Heard)
+    assert isinstance(silence, Silence)
+    assert isinstance(second, Heard)
+    assert begun < silence.start < silence.end < dt.datetime.now(dt.UTC)
+    assert silence.reason.startswith("the connection was closed (1006 connection was closed uncleanly")
+    assert silence.reason.endswith("; before, Kite said: too many subscriptions)")
+    assert rows(found, OPTION, "close") == [(Decimal("200.35"),), (Decimal("200.50"),)]
+    assert len(server.asked) == 2
+
+
+def test_a_connection_without_heartbeats_is_dropped_and_made_anew(server: StreamServer) -> None:
+    server.scenes.extend(
+        [
+            lambda mute: mute.send(message(full(10222082, SECOND, 20_035))),
+            lambda again: again.send(message(full(10222082, SECOND + 9, 20_050))),
+        ]
+    )
+    found = run(server, [OPTION], 3, dead=0.4)
+    (silence,) = (one for one in found if isinstance(one, Silence))
+    assert silence.reason == "no heartbeat for 0.4 s"
+    assert silence.end - silence.start > dt.timedelta(seconds=0.4)
+
+
+def test_a_damaged_packet_costs_the_connection_and_nothing_else(server: StreamServer) -> None:
+    server.scenes.extend(
+        [
+            lambda bad: bad.send(b"\x00\x02\x00\xb8garbage"),
+            lambda again: again.send(message(full(10222082, SECOND, 20_035))),
+        ]
+    )
+    found = run(server, [OPTION], 2)
+    assert rows(found, OPTION, "close") == [(Decimal("200.35"),)]
+    assert any(isinstance(one, Silence) for one in found)
+
+
+def test_an_untraded_instrument_has_no_time_and_what_was_not_asked_for_is_left_out(server: StreamServer) -> None:
+    server.scenes.append(
+        lambda one: one.send(message(full(999, SECOND, 100), full(10222082, 0, 0, quantity=0, volume=0)))
+    )
+    found = run(server, [OPTION], 1)
+    assert rows(found, OPTION, "timestamp", "close", "volume") == [(None, Decimal(0), 0)]
+
+
+def test_a_refused_session_ends_the_stream_and_asks_for_a_login(
+    server: StreamServer, source: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.accepted = "another-login"
+    monkeypatch.setenv("PIPELINE_ZERODHA_STREAM_ENDPOINT", server.url)
+    with pytest.raises(SessionExpiredError) as caught:
+        list(source().stream(TICKS, [OPTION], threading.Event()))
+    message = str(caught.value)
+    assert "Kite session expired (tokens end at 06:00 IST, or with the next login)" in message
+    assert "Kite refused the stream (1006 connection was closed uncleanly" in message
+    assert "run 'pipeline kite-login --request-token …'" in message
+    assert TOKEN not in message
+
+
+def test_the_source_streams_and_no_secret_is_seen_in_the_list_of_processes(
+    server: StreamServer, source: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_ZERODHA_STREAM_ENDPOINT", server.url)
+    server.scenes.append(lambda one: one.send(message(full(10222082, SECOND, 20_035))))
+    stop, commands = threading.Event(), list[str]()
+    of = source()
+    assert of.supports_live
+    for _ in of.stream(TICKS, [OPTION], stop):
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        commands.extend(Path(f"/proc/{child}/cmdline").read_text() for child in children)
+        stop.set()
+    assert any("ticker_process" in command for command in commands)
+    assert TOKEN not in "".join(commands)
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+def test_a_stream_that_is_left_ends_its_process(server: StreamServer) -> None:
+    server.scenes.append(lambda one: one.send(message(full(10222082, SECOND, 20_035))))
+    stream = listen([OPTION], Order(KEY, TOKEN, server.url), threading.Event())
+    next(stream)
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    begun = time.monotonic()
+    stream.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begun < 2
+    assert children
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)  # noqa: PTH110 -- no file, a process
+
+
+def test_a_process_that_ends_by_itself_says_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_MODULE", "no_such_module")
+    with pytest.raises(SourceError) as caught:
+        list(listen([OPTION], Order(KEY, TOKEN, None), threading.Event()))
+    assert str(caught.value).startswith("zerodha stream: the ticker's process ended: ")
+    assert "No module named no_such_module" in str(caught.value)
+
+
+def test_bars_are_not_streamed(source: Make) -> None:
+    with pytest.raises(ConfigurationError, match="zerodha options_ticks: Kite streams ticks, no bars"):
+        list(source().stream(Dataset("options_ticks", 60, 60, ("OPT",)), [OPTION], threading.Event()))
+
+
+def test_more_instruments_than_a_connection_takes_are_refused(source: Make) -> None:
+    with pytest.raises(ConfigurationError, match="3001 instruments, and a connection of Kite takes 3,000"):
+        list(source().stream(TICKS, [OPTION] * 3001, threading.Event()))
