@@ -16,6 +16,7 @@ from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
+from pipeline_defs.cli.record import record
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
@@ -37,6 +38,7 @@ for command in (
     import_data,
     quarantine,
     replay,
+    record,
     terms,
     export,
     certify,

@@ -60,6 +60,11 @@ class ZerodhaSource(ApiSource):
         Dataset("futures_ticks", MINUTE, 60, ("FUT",), delay_seconds=900),
         Dataset("options_ticks", MINUTE, 60, ("OPT",), delay_seconds=900),
     )
+    live_datasets: ClassVar = (
+        Dataset("spot_prices", TICK, 1, ("SPOT", "EQ")),
+        Dataset("futures_ticks", TICK, 1, ("FUT",)),
+        Dataset("options_ticks", TICK, 1, ("OPT",)),
+    )
     limits: ClassVar = (Limit(3, 1.0), Limit(10, 1.0, "instruments"))
     version: ClassVar = "kite-3/1"
     vendor_url: ClassVar = "https://api.kite.trade"

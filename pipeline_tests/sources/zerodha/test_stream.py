@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, SourceError
-from pipeline_defs.sources.asking.questions import Dataset, Listed
+from pipeline_defs.sources.asking.questions import Dataset, Listed, Window
 from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_defs.sources.zerodha import listening
 from pipeline_defs.sources.zerodha.listening import Order, listen
 from pipeline_defs.sources.zerodha.session import SessionExpiredError
+from pipeline_tests.sources.zerodha.offline import TRADE_DATE
 from pipeline_tests.sources.zerodha.server import KEY, TOKEN
 from pipeline_tests.sources.zerodha.stream_server import HEARTBEAT, StreamServer, full, index, message, serve_stream
 
@@ -186,7 +187,10 @@ def test_the_source_streams_and_no_secret_is_seen_in_the_list_of_processes(
     stop, commands = threading.Event(), list[str]()
     of = source()
     assert of.supports_live
-    for _ in of.stream(TICKS, [OPTION], stop):
+    dataset = of.live_dataset("options_ticks")
+    listed = of.list_instruments(dataset, Window(TRADE_DATE, TRADE_DATE))
+    assert {one.symbol for one in listed} == {"NIFTY30DEC24500CE", "NIFTY30DEC24500PE"}
+    for _ in of.stream(dataset, listed, stop):
         children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
         commands.extend(Path(f"/proc/{child}/cmdline").read_text() for child in children)
         stop.set()
