@@ -96,16 +96,19 @@ def test_sixty_days_of_minutes_are_one_request_and_a_day_more_are_two(
     assert len(kite.history) == 3
 
 
-@pytest.mark.parametrize(("length", "days"), [("5m", 100), ("1h", 400)])
-def test_another_length_of_bars_has_its_own_range(
-    source: Make, fetch: Fetch, kite: KiteServer, length: str, days: int
-) -> None:
+def test_another_length_of_bars_has_its_own_range(source: Make, fetch: Fetch, kite: KiteServer) -> None:
     first = dt.date(2024, 7, 1)
-    last = first + dt.timedelta(days=days - 1)
-    batches = fetch(source(indices=["NIFTY 50"], bars={"spot_prices": length}), first=first, last=last)
+    of = source(indices=["NIFTY 50"], bars={"spot_prices": "5m"})
+    batches = fetch(of, first=first, last=first + dt.timedelta(days=99))
     assert len(kite.history) == 1
-    (seconds,) = {batch.bar_seconds for batch in batches.values()}
-    assert f"{seconds // 60}minute" in kite.history[0]
+    assert "/5minute?" in kite.history[0]
+    assert {batch.bar_seconds for batch in batches.values()} == {300}
+
+
+def test_the_last_hour_of_a_session_ends_with_it(source: Make, fetch: Fetch, kite: KiteServer) -> None:
+    kite.candles["256265"] = [["2025-08-20T15:15:00+0530", 24420, 24421.5, 24419.55, 24420.35, 0]]
+    batch = fetch(source(indices=["NIFTY 50"], bars={"spot_prices": "1h"}))["spot_prices", TRADE_DATE]
+    assert batch.observations["timestamp"].to_list() == [dt.datetime(2025, 8, 20, 10, tzinfo=dt.UTC)]
 
 
 def test_daily_bars_of_an_index_are_spot_prices_and_those_of_a_share_are_not(source: Make, fetch: Fetch) -> None:

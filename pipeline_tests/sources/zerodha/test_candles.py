@@ -23,7 +23,7 @@ ANYTHING = st.one_of(
 
 
 @given(st.lists(st.tuples(STAMPS, PRICES, PRICES, PRICES, PRICES, st.integers(0, 10**12)), min_size=1, max_size=20))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_what_kite_wrote_is_what_is_stored_to_the_last_paisa(candles: list[tuple[object, ...]]) -> None:
     text = json.dumps([[float(v) if isinstance(v, Decimal) else v for v in candle] for candle in candles])
     rows = rows_of(json.loads(text), 60, NSE, with_interest=False, has_volume=True)
@@ -34,7 +34,7 @@ def test_what_kite_wrote_is_what_is_stored_to_the_last_paisa(candles: list[tuple
 
 
 @given(st.lists(st.lists(ANYTHING, min_size=7, max_size=7), max_size=12), st.sampled_from([60, 3_600, 86_400]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_any_seven_values_are_a_row_or_a_reason_and_never_a_crash(candles: list[list[object]], seconds: int) -> None:
     rows = rows_of(candles, seconds, NSE, with_interest=True, has_volume=True)
     assert rows.schema == pl.Schema(ANSWER_SCHEMA)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
+import io
+import json
 import socket
 import threading
 import time
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.sources.asking.questions import Dataset, Listed, Window
@@ -19,6 +23,8 @@ from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_defs.sources.zerodha import listening
 from pipeline_defs.sources.zerodha.listening import Order, listen
 from pipeline_defs.sources.zerodha.session import SessionExpiredError
+from pipeline_defs.sources.zerodha.ticker_process import Listener, row_of
+from pipeline_defs.sources.zerodha.ticks import Ticks
 from pipeline_tests.sources.zerodha.offline import TRADE_DATE
 from pipeline_tests.sources.zerodha.server import KEY, TOKEN
 from pipeline_tests.sources.zerodha.stream_server import HEARTBEAT, StreamServer, full, index, message, serve_stream
@@ -157,12 +163,41 @@ def test_a_damaged_packet_costs_the_connection_and_nothing_else(server: StreamSe
     assert any(isinstance(one, Silence) for one in found)
 
 
-def test_an_untraded_instrument_has_no_time_and_what_was_not_asked_for_is_left_out(server: StreamServer) -> None:
-    server.scenes.append(
-        lambda one: one.send(message(full(999, SECOND, 100), full(10222082, 0, 0, quantity=0, volume=0)))
-    )
-    found = run(server, [OPTION], 1)
-    assert rows(found, OPTION, "timestamp", "close", "volume") == [(None, Decimal(0), 0)]
+def test_an_untraded_instrument_has_no_time_and_what_was_not_asked_for_is_left_out() -> None:
+    untraded = {"instrument_token": 10222082, "last_price": 0.0, "last_traded_quantity": 0, "volume_traded": 0}
+    told = [row_of({**untraded, "exchange_timestamp": at}) for at in (None, dt.datetime(1970, 1, 1))]  # noqa: DTZ001
+    (heard,) = Ticks([OPTION]).heard(json.loads(json.dumps([*told, row_of({"instrument_token": 9})]), parse_float=str))
+    assert heard.listed is OPTION
+    assert heard.rows.select("timestamp", "close", "volume").rows() == [(None, Decimal(0), 0)] * 2
+
+
+def test_a_trade_is_counted_once_also_across_what_is_read_together() -> None:
+    def told(volume: int) -> list[object]:
+        return [10222082, SECOND, "200.35", 75, volume, 0, None, None, None, None]
+
+    ticks = Ticks([OPTION])
+    parts = [ticks.heard([told(1_000), told(1_000), told(1_075)]), ticks.heard([told(1_075), told(1_150)])]
+    assert [volume for (one,) in parts for volume in one.rows["volume"].to_list()] == [75, 0, 75, 0, 75]
+
+
+def test_a_ticker_that_gives_up_ends_the_stream_once() -> None:
+    output = io.StringIO()
+    ticker = SimpleNamespace(stop_retry=lambda: None, stop=lambda: None)
+    listener = Listener([1], output)
+    listener.on_reconnect(ticker, 300)
+    listener.on_noreconnect(ticker)
+    listener.on_noreconnect(ticker)
+    assert json.loads(output.getvalue()) == {
+        "end": "no connection (300 tries); gave up after 300 tries",
+        "expired": False,
+    }
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_every_price_that_a_packet_can_hold_is_read_to_the_paisa(paise: int) -> None:
+    tick = {"instrument_token": 10222082, "last_price": paise / 100.0}
+    (heard,) = Ticks([OPTION]).heard(json.loads(json.dumps([row_of(tick)]), parse_float=str))
+    assert heard.rows["close"].to_list() == [Decimal(paise) / 100]
 
 
 def test_a_refused_session_ends_the_stream_and_asks_for_a_login(
@@ -179,36 +214,29 @@ def test_a_refused_session_ends_the_stream_and_asks_for_a_login(
     assert TOKEN not in message
 
 
-def test_the_source_streams_and_no_secret_is_seen_in_the_list_of_processes(
+def test_the_source_streams_without_showing_a_secret_and_ends_its_process(
     server: StreamServer, source: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIPELINE_ZERODHA_STREAM_ENDPOINT", server.url)
     server.scenes.append(lambda one: one.send(message(full(10222082, SECOND, 20_035))))
-    stop, commands = threading.Event(), list[str]()
+    stop = threading.Event()
     of = source()
     assert of.supports_live
     dataset = of.live_dataset("options_ticks")
     listed = of.list_instruments(dataset, Window(TRADE_DATE, TRADE_DATE))
     assert {one.symbol for one in listed} == {"NIFTY30DEC24500CE", "NIFTY30DEC24500PE"}
-    for _ in of.stream(dataset, listed, stop):
-        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-        commands.extend(Path(f"/proc/{child}/cmdline").read_text() for child in children)
-        stop.set()
+    stream = of.stream(dataset, listed, stop)
+    next(stream)
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    stop.set()
+    begun = time.monotonic()
+    assert list(stream) == []
+    assert time.monotonic() - begun < 2
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert any("ticker_process" in command for command in commands)
     assert TOKEN not in "".join(commands)
     assert TOKEN not in "".join(capfd.readouterr())
-
-
-def test_a_stream_that_is_left_ends_its_process(server: StreamServer) -> None:
-    server.scenes.append(lambda one: one.send(message(full(10222082, SECOND, 20_035))))
-    stream = listen([OPTION], Order(KEY, TOKEN, server.url), threading.Event())
-    next(stream)
-    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    begun = time.monotonic()
-    stream.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - begun < 2
-    assert children
-    assert not any(os.path.exists(f"/proc/{child}") for child in children)  # noqa: PTH110 -- no file, a process
 
 
 def test_a_process_that_ends_by_itself_says_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
