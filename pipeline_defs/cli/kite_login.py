@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 
@@ -13,6 +15,7 @@ def kite_login(request_token: str | None) -> None:
     Needs ZERODHA_API_KEY, and for --request-token ZERODHA_API_SECRET. The session ends at 06:00 in India.
     """
     from pipeline_defs.sources.zerodha.login import log_in, login_url  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.sources.zerodha.session import TOKEN_VARIABLE  # noqa: PLC0415
 
     if request_token is None:
         click.echo(f"open {login_url()}")
@@ -20,4 +23,6 @@ def kite_login(request_token: str | None) -> None:
         return
     session = log_in(request_token)
     ends = "" if session.ends_at is None else f" until {session.ends_at:%Y-%m-%d %H:%M} IST"
+    if os.environ.get(TOKEN_VARIABLE) or os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
+        click.echo(f"note: {TOKEN_VARIABLE} is set and goes before this session; unset it", err=True)
     click.echo(f"logged in{f' as {session.user}' if session.user else ''}{ends}")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TOO_MANY, _SERVER_FAULTS, _REFUSED = 429, 500, 400
 _SHOWN = 200
+_UNKNOWN = "invalid token"
+_NOT_SERVED = "it is in the dump, but Kite serves it no more: give it a last_date in the universe"
 
 
 @dataclass(slots=True)
@@ -136,7 +138,8 @@ class Client:
         if isinstance(error, kite.DataException) and (status is None or status < _REFUSED):
             return TryAgainError(f"Kite answered with something that is no JSON ({said[:80]})")
         if isinstance(error, kite.KiteException):
-            return SourceError(f"Kite refused ({status} {said})")
+            step = _NOT_SERVED if _UNKNOWN in said else None
+            return SourceError(f"Kite refused ({status} {said})", next_step=step)
         return None
 
     def _of_muddle(self, error: Exception) -> PipelineError:

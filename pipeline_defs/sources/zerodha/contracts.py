@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -66,15 +67,24 @@ def resolve(universe: SourceUniverse, dataset: Dataset, trade_dates: Sequence[dt
 
     """
     kinds = {kind for kind in dataset.kinds if table_for(kind, dataset.bar_seconds) == dataset.table}
-    if not trade_dates:
-        return []
     named = {"EQ": universe.equities, "SPOT": universe.indices}
     chains = {"FUT": universe.futures, "OPT": universe.options}
-    found = [_named(one, kind, trade_dates, dumps) for kind in named if kind in kinds for one in named[kind]]
+    found: list[Listed] = []
+    for kind in (kind for kind in named if kind in kinds):
+        for one in named[kind]:
+            # What was delisted has a last date, and is sought only in dumps of its time.
+            dates = _within(one, trade_dates)
+            found.extend([_named(one, kind, dates, dumps)] if dates else [])
     for kind in (kind for kind in chains if kind in kinds):
         for chain in chains[kind]:
-            found.extend(_chain(chain, kind, trade_dates, dumps))
+            found.extend(_chain(chain, kind, _within(chain, trade_dates), dumps))
     return list({(one.vendor_id, one.symbol, one.first_date, str(one.terms)): one for one in found}.values())
+
+
+def _within(wanted: Named | Chain, trade_dates: Sequence[dt.date]) -> list[dt.date]:
+    """Give the dates on which something is wanted."""
+    first, last = wanted.first_date or dt.date.min, wanted.last_date or dt.date.max
+    return [day for day in trade_dates if first <= day <= last]
 
 
 def _named(one: Named, kind: str, trade_dates: Sequence[dt.date], dumps: Dumps) -> Listed:
@@ -95,15 +105,11 @@ def _named(one: Named, kind: str, trade_dates: Sequence[dt.date], dumps: Dumps) 
     )
 
 
-def _chain(chain: Chain, kind: str, trade_dates: Sequence[dt.date], dumps: Dumps) -> Iterator[Listed]:
+def _chain(chain: Chain, kind: str, dates: Sequence[dt.date], dumps: Dumps) -> Iterator[Listed]:
     """Find contracts of an underlying: on each date those of its own dump, joined where dumps agree."""
-    dates = [
-        day
-        for day in trade_dates
-        if (chain.first_date is None or day >= chain.first_date) and (chain.last_date is None or day <= chain.last_date)
-    ]
     spans: dict[tuple[str, str], Listed] = {}
     seen: set[dt.date] = set()
+    before: dt.date | None = None
     for day in dates:
         dump = dumps.nearest(day)
         contracts, venue = _contracts(chain, kind, dump)
@@ -119,7 +125,10 @@ def _chain(chain: Chain, kind: str, trade_dates: Sequence[dt.date], dumps: Dumps
         for row in contracts.filter(pl.col("expiry").is_in(expiries)).iter_rows(named=True):
             one = _listed(row, venue, day, day, currency=chain.currency)
             key = (one.vendor_id, str(one.terms))
+            if key in spans and spans[key].last_date != before:
+                yield spans.pop(key)
             spans[key] = Listed(one.vendor_id, one.terms, spans[key].first_date if key in spans else day, day)
+        before = day
     if isinstance(chain.expiries, tuple) and dates:
         unknown = sorted(day for day in chain.expiries if day >= dates[-1] and day not in seen)
         if unknown:
@@ -149,7 +158,7 @@ def _contracts(chain: Chain, kind: str, dump: Dump) -> tuple[pl.DataFrame, str]:
     if taken.is_empty():
         raise SourceError(
             f"no strike of {chain.underlying} in {dump.shown} is wanted; they reach from"
-            f" {min(typed['strike'], default='none')} to {max(typed['strike'], default='none')}",
+            f" {_plain(typed['strike'].min())} to {_plain(typed['strike'].max())}",
             where=f"zerodha {chain.underlying} options",
             next_step="correct strikes and option_types in the universe",
         )
@@ -207,6 +216,10 @@ def _no_expiry(
         where=f"zerodha {chain.underlying} {_WORDS[kind]}",
         next_step="correct expiries in the universe",
     )
+
+
+def _plain(strike: object) -> str:
+    return f"{strike.normalize():f}" if isinstance(strike, Decimal) else "none"
 
 
 def _or(near: list[str]) -> str:

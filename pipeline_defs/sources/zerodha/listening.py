@@ -88,6 +88,8 @@ def listen(listed: Sequence[Listed], order: Order, stop: threading.Event) -> Ite
                 # In the order in which they were told: what was heard before a silence comes before it.
                 yield from ticks.heard(told) if told else ()
                 told = []
+                if line is None and stop.is_set():
+                    return
                 if "end" in message:
                     raise _ended(message, last_words)
                 yield _silence(message["silence"])
@@ -131,6 +133,7 @@ def _ticker(listed: Sequence[Listed], order: Order) -> Iterator[tuple[queue.Simp
             stdout=subprocess.PIPE,
             stderr=last_words,
             env=environment,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
             text=True,
         )
         reader = threading.Thread(target=_read, args=(process, lines), daemon=True)

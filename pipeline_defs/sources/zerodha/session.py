@@ -122,7 +122,9 @@ def expired(session: Session, now: dt.datetime) -> SessionExpiredError:
     """
     if session.ends_at is None:
         what = f"Kite session expired (tokens end at 06:00 IST, or with the next login); {TOKEN_VARIABLE} is not valid"
-    elif now >= session.ends_at:
+        # It goes before the session file, so that a login alone would change nothing.
+        return SessionExpiredError(what, next_step=f"{LOGIN_STEP}; unset {TOKEN_VARIABLE}, or set it to the new token")
+    if now >= session.ends_at:
         ended = session.ends_at.astimezone(IST)
         day = "" if ended.date() == now.astimezone(IST).date() else f" on {ended.date()}"
         what = f"Kite session expired (since 06:00 IST{day})"

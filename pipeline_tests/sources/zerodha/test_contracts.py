@@ -101,7 +101,7 @@ def test_strikes_that_nobody_lists_are_an_error(source: Make) -> None:
     of = source(options=[{"underlying": "NIFTY", "strikes": [1, 2], "option_types": ["CE"]}])
     assert refusal(of, "options_ticks", dt.date(2025, 9, 1)) == (
         "zerodha NIFTY options: no strike of NIFTY in Kite instruments of 2025-09-01 is wanted; they reach from"
-        " 24500.00000000 to 24550.00000000\n"
+        " 24500 to 24550\n"
         "Next: correct strikes and option_types in the universe"
     )
 
@@ -165,10 +165,12 @@ def test_each_day_takes_the_nearest_contract_of_its_own_dump(source: Make, home:
 def test_a_contract_that_was_re_lotted_has_the_lot_of_each_day(source: Make, home: Path) -> None:
     keep(home, "2025-08-20", future(13568514, "NIFTY25SEPFUT", "2025-09-30", lot=75))
     keep(home, "2025-08-22", future(13568514, "NIFTY25SEPFUT", "2025-09-30", lot=65))
-    of = source(now=utc(8, 22), futures=[{"underlying": "NIFTY", "expiries": [dt.date(2025, 9, 30)]}])
-    found = listed(of, "futures_ticks", dt.date(2025, 8, 20), dt.date(2025, 8, 22))
+    keep(home, "2025-08-25", future(13568514, "NIFTY25SEPFUT", "2025-09-30", lot=75))
+    of = source(now=utc(8, 25), futures=[{"underlying": "NIFTY", "expiries": [dt.date(2025, 9, 30)]}])
+    found = listed(of, "futures_ticks", dt.date(2025, 8, 20), dt.date(2025, 8, 25))
     assert [(one.terms["lot_size"], one.first_date, one.last_date) for one in found] == [
         (75, dt.date(2025, 8, 20), dt.date(2025, 8, 21)),
+        (75, dt.date(2025, 8, 25), dt.date(2025, 8, 25)),
         (65, dt.date(2025, 8, 22), dt.date(2025, 8, 22)),
     ]
 
@@ -199,3 +201,18 @@ def test_a_share_can_be_had_of_the_other_venue_under_a_name_of_ones_own(source: 
 def test_a_share_that_got_its_name_later_is_found_in_todays_dump(source: Make, home: Path) -> None:
     keep(home, "2025-08-01", "1,1,OLDNAME,OLD,0.0,,0.0,0.05,1,EQ,NSE,NSE")
     assert spans(listed(source(equities=["BAJAJ-AUTO"]), "spot_prices", AUG)) == [("BAJAJ-AUTO", None, None)]
+
+
+def test_a_share_that_was_delisted_is_sought_only_in_its_time(source: Make, home: Path) -> None:
+    old = "1,1,OLDNAME,OLD,0.0,,0.0,0.05,1,EQ,NSE,NSE"
+    keep(home, "2025-08-01", old, "2,2,RELIANCE,R,0.0,,0.0,0.05,1,EQ,NSE,NSE")
+    of = source(equities=["RELIANCE", {"symbol": "OLDNAME", "last_date": dt.date(2025, 8, 14)}])
+    later = listed(of, "spot_prices", dt.date(2025, 8, 20))
+    assert [one.symbol for one in later] == ["RELIANCE"]
+    across = listed(of, "spot_prices", AUG, dt.date(2025, 8, 29))
+    assert [(one.symbol, one.last_date) for one in across] == [("RELIANCE", None), ("OLDNAME", dt.date(2025, 8, 14))]
+
+
+def test_a_chain_needs_an_option_type_that_is_listed(source: Make) -> None:
+    of = source(options=[{"underlying": "SENSEX", "option_types": ["PE"]}])
+    assert "is wanted; they reach from none to none" in refusal(of, "options_ticks", dt.date(2025, 9, 1))

@@ -53,7 +53,7 @@ def test_a_session_that_kite_refuses_asks_for_a_login_and_nothing_further_is_ask
         " login); ZERODHA_ACCESS_TOKEN is not valid: Kite refused the session (403 Incorrect `api_key` or"
         " `access_token`.)\n"
         "Next: log in at https://kite.zerodha.com/connect/login ('pipeline kite-login' prints the whole address)"
-        " and run 'pipeline kite-login --request-token …'"
+        " and run 'pipeline kite-login --request-token …'; unset ZERODHA_ACCESS_TOKEN, or set it to the new token"
     )
     assert len(kite.history) == 1
 
@@ -166,7 +166,10 @@ def test_a_range_that_is_too_wide_is_said_to_be(source: Make, fetch: Fetch, kite
 
 def test_a_token_that_kite_does_not_know_is_not_asked_twice(source: Make, fetch: Fetch, kite: KiteServer) -> None:
     kite.dump = DUMP.replace("256265", "999").encode()
-    assert refusal(fetch, source(**INDEX)) == f"{WHERE}Kite refused (400 invalid token)"
+    assert refusal(fetch, source(**INDEX)) == (
+        f"{WHERE}Kite refused (400 invalid token)\n"
+        "Next: it is in the dump, but Kite serves it no more: give it a last_date in the universe"
+    )
     assert len(kite.history) == 1
 
 

@@ -196,6 +196,12 @@ def test_the_command_prints_the_page_and_then_keeps_the_session(home: Path) -> N
     assert (home / "zerodha-session.json").exists()
 
 
+def test_the_command_tells_when_another_token_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZERODHA_ACCESS_TOKEN", "token-of-yesterday")
+    shown = CliRunner().invoke(commands, ["kite-login", "--request-token", REQUEST_TOKEN])
+    assert "note: ZERODHA_ACCESS_TOKEN is set and goes before this session; unset it" in shown.output
+
+
 def test_an_address_without_a_token_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the address holds no request_token"):
         login.log_in("https://127.0.0.1/?status=cancelled")
