@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline_defs.sources.asking.questions import Listed
     from pipeline_defs.sources.zerodha.adapter import ZerodhaSource
+    from pipeline_tests.sources.zerodha.server import KiteServer
 
 type Make = Callable[..., ZerodhaSource]
 
@@ -170,9 +171,24 @@ def test_a_contract_that_was_re_lotted_has_the_lot_of_each_day(source: Make, hom
     found = listed(of, "futures_ticks", dt.date(2025, 8, 20), dt.date(2025, 8, 25))
     assert [(one.terms["lot_size"], one.first_date, one.last_date) for one in found] == [
         (75, dt.date(2025, 8, 20), dt.date(2025, 8, 21)),
-        (75, dt.date(2025, 8, 25), dt.date(2025, 8, 25)),
         (65, dt.date(2025, 8, 22), dt.date(2025, 8, 22)),
+        (75, dt.date(2025, 8, 25), dt.date(2025, 8, 25)),
     ]
+
+
+def test_each_day_has_the_rows_of_the_contract_that_was_wanted_on_it_and_no_others(
+    source: Make, kite: KiteServer, home: Path
+) -> None:
+    august, september = future(13238786, "NIFTY25AUGFUT", "2025-08-28"), future(13239042, "NIFTY25SEPFUT", "2025-09-30")
+    keep(home, "2025-08-28", august, september)
+    # The nearest on each day, and September's from the 28th on.
+    later = {"underlying": "NIFTY", "expiries": [dt.date(2025, 9, 30)], "first_date": dt.date(2025, 8, 28)}
+    of = source(now=utc(8, 28), futures=["NIFTY", later])
+    request = ImportRequest(dt.date(2025, 8, 26), dt.date(2025, 8, 28), tables=frozenset({"futures_ticks"}))
+    batches = [batch for batch in of.fetch(request) if not batch.empty_reason]
+    stored = {batch.trade_date.day: batch.contracts["symbol"].to_list() for batch in batches}
+    assert stored == {26: ["NIFTY25AUGFUT"], 28: ["NIFTY25AUGFUT", "NIFTY25SEPFUT"]}
+    assert len(kite.history) == 2
 
 
 def test_a_chains_own_dates_are_kept(source: Make) -> None:
