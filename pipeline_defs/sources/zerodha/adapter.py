@@ -140,9 +140,7 @@ class ZerodhaSource(ApiSource):
         """Keep of each answer the days on which its instrument is wanted: a chain's contracts follow each other."""
         # After the answers are kept on disk: those are whole, whatever the universe wants of them.
         asked = super()._ask_window(dataset, window, request)
-        return [
-            (question, replace(answer, rows=self._wanted_rows(question, answer.rows))) for question, answer in asked
-        ]
+        return [(question, replace(answer, rows=self._wanted_rows(question, answer))) for question, answer in asked]
 
     def _wanted_rows(self, question: Question, answer: Answer) -> pl.DataFrame:
         window, listed, rows = question.window, question.listed, answer.rows
