@@ -121,7 +121,7 @@ def _chain(chain: Chain, kind: str, dates: Sequence[dt.date], dumps: Dumps) -> I
             raise _no_expiry(chain, kind, day, known=known, dump=dump)
         for expiry in expiries:
             if expiry < dumps.today:
-                raise _gone(chain, kind, day, expiry, "they")
+                raise _gone(chain, kind, day, expiry)
         for row in contracts.filter(pl.col("expiry").is_in(expiries)).iter_rows(named=True):
             one = _listed(row, venue, day, day, currency=chain.currency)
             key = (one.vendor_id, str(one.terms))
@@ -169,12 +169,26 @@ def _refuse_missed(chain: Chain, kind: str, day: dt.date, dump: Dump) -> None:
     """Refuse to take for the nearest contracts of a day what was only the nearest when a later dump was made."""
     if not isinstance(chain.expiries, int) or dump.date <= day:
         return
+    where = f"zerodha {chain.underlying} {_WORDS[kind]}"
     try:
         expiry = _first_expiry(chain.underlying, kind, day, dump.date)
-    except MarketRuleError:
-        expiry = day  # nobody knows: that is not good enough
-    if expiry is not None:
-        raise _gone(chain, kind, day, expiry, f"the nearest, which {dump.shown} no longer list,")
+    except MarketRuleError as error:
+        raise SourceError(
+            f"which {_WORDS[kind]} of {chain.underlying} were the nearest on {day} is not known: {dump.shown} are"
+            f" later, and {error.what}",
+            where=where,
+            next_step="name expiries by their dates in the universe",
+        ) from None
+    if expiry is None:
+        return
+    later = (dump.date - dt.timedelta(days=back) for back in range((dump.date - day).days + 1))
+    missed = next(one for one in later if _first_expiry(chain.underlying, kind, one, dump.date) is not None)
+    raise SourceError(
+        f"the nearest {_WORDS[kind]} of {chain.underlying} on {day} expired on {expiry}, and {dump.shown} list them no"
+        f" more; {_EXPIRED} by Kite",
+        where=where,
+        next_step=f"ask for days from {missed + dt.timedelta(days=1)} on, and for each day before its contracts expire",
+    )
 
 
 def _first_expiry(underlying: str, kind: str, day: dt.date, before: dt.date) -> dt.date | None:
@@ -196,9 +210,9 @@ def _listed(row: dict[str, Any], venue: str, first: dt.date | None, last: dt.dat
     return Listed(row["vendor_id"], terms, first, last)
 
 
-def _gone(chain: Chain, kind: str, day: dt.date, expiry: dt.date, which: str) -> SourceError:
+def _gone(chain: Chain, kind: str, day: dt.date, expiry: dt.date) -> SourceError:
     return SourceError(
-        f"{chain.underlying} {_WORDS[kind]} of {day}: {which} expired on {expiry}; {_EXPIRED} by Kite",
+        f"{chain.underlying} {_WORDS[kind]} of {day} expired on {expiry}; {_EXPIRED} by Kite",
         where=f"zerodha {chain.underlying} {_WORDS[kind]}",
         next_step=f"ask for days after {expiry}, and for each day before its contracts expire",
     )

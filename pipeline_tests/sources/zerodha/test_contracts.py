@@ -110,15 +110,16 @@ def test_strikes_that_nobody_lists_are_an_error(source: Make) -> None:
 def test_the_nearest_contract_of_a_past_day_is_not_guessed_from_a_later_dump(source: Make) -> None:
     # The dump is of 1 September: what was nearest on 20 August expired on the 28th and is listed nowhere.
     assert refusal(source(**FUTURES), "futures_ticks", dt.date(2025, 8, 20)) == (
-        "zerodha NIFTY futures: NIFTY futures of 2025-08-20: the nearest, which Kite instruments of 2025-09-01 no"
-        " longer list, expired on 2025-08-28; expired contracts are not served by Kite\n"
-        "Next: ask for days after 2025-08-28, and for each day before its contracts expire"
+        "zerodha NIFTY futures: the nearest futures of NIFTY on 2025-08-20 expired on 2025-08-28, and Kite instruments"
+        " of 2025-09-01 list them no more; expired contracts are not served by Kite\n"
+        "Next: ask for days from 2025-08-29 on, and for each day before its contracts expire"
     )
 
 
 def test_a_weekly_that_expired_before_the_dump_is_missed_as_well(source: Make) -> None:
-    message = refusal(source(now=utc(8, 18), options=["NIFTY"]), "options_ticks", dt.date(2025, 8, 13))
-    assert "the nearest, which Kite instruments of 2025-08-18 no longer list, expired on 2025-08-14" in message
+    message = refusal(source(now=utc(8, 18), options=["NIFTY"]), "options_ticks", dt.date(2025, 8, 6))
+    assert "the nearest options of NIFTY on 2025-08-06 expired on 2025-08-07" in message
+    assert "ask for days from 2025-08-15 on" in message
 
 
 def test_a_later_dump_will_do_when_nothing_has_expired_since(source: Make) -> None:
@@ -129,13 +130,17 @@ def test_a_later_dump_will_do_when_nothing_has_expired_since(source: Make) -> No
 def test_an_underlying_without_rules_is_not_guessed_either(source: Make, home: Path) -> None:
     keep(home, "2025-08-20", option(2562561, "INDIAVIX30DEC20CE", "2030-12-31", 20, "INDIAVIX"))
     message = refusal(source(now=utc(8, 20), options=["INDIAVIX"]), "options_ticks", dt.date(2025, 8, 18))
-    assert "expired on 2025-08-18" in message
+    assert message == (
+        "zerodha INDIAVIX options: which options of INDIAVIX were the nearest on 2025-08-18 is not known: Kite"
+        " instruments of 2025-08-20 are later, and INDIAVIX contracts expire by no weekday rule\n"
+        "Next: name expiries by their dates in the universe"
+    )
 
 
 def test_a_contract_that_a_dump_of_then_knows_has_expired_all_the_same(source: Make, home: Path) -> None:
     keep(home, "2025-08-20", future(13568258, "NIFTY25AUGFUT", "2025-08-28"))
     assert refusal(source(**FUTURES), "futures_ticks", dt.date(2025, 8, 20)) == (
-        "zerodha NIFTY futures: NIFTY futures of 2025-08-20: they expired on 2025-08-28; expired contracts are not"
+        "zerodha NIFTY futures: NIFTY futures of 2025-08-20 expired on 2025-08-28; expired contracts are not"
         " served by Kite\n"
         "Next: ask for days after 2025-08-28, and for each day before its contracts expire"
     )
