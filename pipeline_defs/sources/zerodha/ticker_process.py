@@ -51,7 +51,10 @@ class Listener:
         """Subscribe; the ticker does so by itself after a reconnection."""
         ticker.factory.initialDelay = _FIRST_DELAY_SECONDS
         self._connected_at = time.time()
-        if not ticker.subscribed_tokens:
+        if ticker.subscribed_tokens:
+            # A connection that was lost between the two requests below would be made anew without the full mode.
+            ticker.subscribed_tokens = dict.fromkeys(self._instruments, ticker.MODE_FULL)
+        else:
             ticker.subscribe(self._instruments)
             ticker.set_mode(ticker.MODE_FULL, self._instruments)
 
@@ -64,8 +67,13 @@ class Listener:
         self._alive_at = now
 
     def on_ticks(self, _ticker: object, ticks: list[dict[str, Any]]) -> None:
-        """Tell ticks, as short rows."""
-        self._tell({"ticks": [row_of(tick) for tick in ticks]})
+        """Tell ticks, as short rows.
+
+        What comes before the full mode is set has no time, and what has never traded no price: neither is a tick.
+        """
+        rows = [row_of(tick) for tick in ticks if tick["mode"] == "full" and tick["last_price"]]
+        if rows:
+            self._tell({"ticks": rows})
 
     def on_close(self, ticker: Any, code: object, reason: object) -> None:  # noqa: ANN401
         """Remember why; a refused login ends it."""

@@ -45,6 +45,11 @@ def full(
     return packet
 
 
+def quote(token: int, price: int) -> bytes:
+    """A packet of 44 bytes, which comes until the full mode is set: it has no time."""
+    return struct.pack(">11I", token, price, 75, price, 1_000, 500, 600, price, price, price, price)
+
+
 def index(token: int, second: int, price: int) -> bytes:
     """A packet of 32 bytes, which an index has."""
     return struct.pack(">8I", token, price, price, price, price, price, 0, second)

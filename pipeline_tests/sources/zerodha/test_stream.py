@@ -27,7 +27,15 @@ from pipeline_defs.sources.zerodha.ticker_process import Listener, row_of
 from pipeline_defs.sources.zerodha.ticks import Ticks
 from pipeline_tests.sources.zerodha.offline import TRADE_DATE
 from pipeline_tests.sources.zerodha.server import KEY, TOKEN
-from pipeline_tests.sources.zerodha.stream_server import HEARTBEAT, StreamServer, full, index, message, serve_stream
+from pipeline_tests.sources.zerodha.stream_server import (
+    HEARTBEAT,
+    StreamServer,
+    full,
+    index,
+    message,
+    quote,
+    serve_stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +86,7 @@ def rows(found: list[Heard | Silence], listed: Listed, *columns: str) -> list[tu
 def test_ticks_come_exact_in_order_and_at_the_exchanges_time(server: StreamServer) -> None:
     def scene(connection: ServerConnection) -> None:
         connection.send(HEARTBEAT)
+        connection.send(message(quote(10222082, 20_000), full(738561, SECOND, 0, volume=0)))
         connection.send(
             message(
                 full(10222082, SECOND, 20_035, volume=1_000, interest=7_500, bid=(150, 20_030), ask=(75, 20_045)),
@@ -163,12 +172,12 @@ def test_a_damaged_packet_costs_the_connection_and_nothing_else(server: StreamSe
     assert any(isinstance(one, Silence) for one in found)
 
 
-def test_an_untraded_instrument_has_no_time_and_what_was_not_asked_for_is_left_out() -> None:
-    untraded = {"instrument_token": 10222082, "last_price": 0.0, "last_traded_quantity": 0, "volume_traded": 0}
-    told = [row_of({**untraded, "exchange_timestamp": at}) for at in (None, dt.datetime(1970, 1, 1))]  # noqa: DTZ001
+def test_a_tick_without_a_time_is_left_to_be_refused_and_what_was_not_asked_for_is_left_out() -> None:
+    timeless = {"instrument_token": 10222082, "last_price": 5.0, "last_traded_quantity": 0, "volume_traded": 0}
+    told = [row_of({**timeless, "exchange_timestamp": at}) for at in (None, dt.datetime(1970, 1, 1))]  # noqa: DTZ001
     (heard,) = Ticks([OPTION]).heard(json.loads(json.dumps([*told, row_of({"instrument_token": 9})]), parse_float=str))
     assert heard.listed is OPTION
-    assert heard.rows.select("timestamp", "close", "volume").rows() == [(None, Decimal(0), 0)] * 2
+    assert heard.rows.select("timestamp", "close", "volume").rows() == [(None, Decimal(5), 0)] * 2
 
 
 def test_a_trade_is_counted_once_also_across_what_is_read_together() -> None:
