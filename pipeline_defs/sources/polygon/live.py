@@ -106,11 +106,12 @@ class _Listener:
             self.told.put(_Told(self.market, client.websocket, message, self.clock()))
 
         task = asyncio.create_task(client.connect(hear, open_timeout=_OPEN_SECONDS))
-        while not self.stopped.is_set() and not task.done():
-            await asyncio.wait({task}, timeout=_POLL_SECONDS)
-        if task.done():
-            await task
-        else:
+        try:
+            while not self.stopped.is_set() and not task.done():
+                await asyncio.wait({task}, timeout=_POLL_SECONDS)
+            if task.done():
+                await task
+        finally:
             await _end(client, task)
 
 
@@ -274,9 +275,8 @@ def _translated(error: Exception) -> PipelineError:
 
 
 async def _end(client: WebSocketClient, task: asyncio.Task[None]) -> None:
-    """Stop a client in the middle of its work, and say good-bye to the server."""
+    """Stop a client in the middle of its work, and say good-bye to the server, which it does not do by itself."""
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})
     if client.websocket is not None:
         await client.websocket.close()
