@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.sources.entry import SourceEntry
+from pipeline_defs.sources.places import universe_market
 
 if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
@@ -53,6 +54,29 @@ def source_entry(name: str) -> SourceEntry:
             f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
         )
     return known
+
+
+def source_market(name: str) -> str:
+    """Name the market whose days are a source's partitions.
+
+    Parameters
+    ----------
+    name : str
+        As in `source_entry`.
+
+    Returns
+    -------
+    str
+        What the universe file says, if it does; else the source's usual one.
+
+    """
+    entry = source_entry(name)
+    return (universe_market(name) if entry.source_type == "api" else None) or entry.market
+
+
+def trading_at(market_name: str, table: str) -> list[str]:
+    """List the sources that fill a table with sessions of a market, by name."""
+    return [name for name in sorted(SOURCES) if table in SOURCES[name].tables and source_market(name) == market_name]
 
 
 def get_source(name: str, **config: object) -> Source:

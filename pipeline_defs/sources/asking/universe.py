@@ -6,22 +6,19 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 -- pydantic reads the annotations
-import os
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.markets.market import MARKETS
 from pipeline_defs.schema.lengths import parse_lengths
-from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.questions import Dataset, digest_of
+from pipeline_defs.sources.places import universe_path
 
 if TYPE_CHECKING:
     from pipeline_defs.errors import PipelineError
-
-MARKETS: Final = ("NSE", "US", "CRYPTO")
 
 _KIND_SECTIONS: Final = {
     "EQ": "equities",
@@ -202,12 +199,6 @@ class SourceUniverse(BaseModel):
             where=str(universe_path()),
             next_step="name some there; docs/universe.md shows how",
         )
-
-
-def universe_path() -> Path:
-    """Where the universe file lies."""
-    named = os.environ.get("PIPELINE_UNIVERSE")
-    return Path(named).expanduser() if named else load_settings().home / "universe.yaml"
 
 
 def read_universe(source: str) -> SourceUniverse:
