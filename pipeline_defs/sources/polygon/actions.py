@@ -6,13 +6,14 @@ Prices are stored as they were traded, so a backtest over a split needs to be to
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from pipeline_defs.errors import SchemaDriftError
 from pipeline_defs.schema.columns import PRICE
-from pipeline_defs.sources.polygon.adapter import PolygonSource
+from pipeline_defs.sources.asking.questions import Action
 from pipeline_defs.sources.polygon.numbers import check_keys, plain
 from pipeline_defs.sources.polygon.pages import all_pages, results_of
 from pipeline_defs.sources.polygon.tickers import checked_ticker
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from massive import RESTClient
+
+    from pipeline_defs.sources.polygon.adapter import PolygonSource
+    from pipeline_defs.sources.polygon.connection import Connection
 
 ACTIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "symbol": pl.String(),
@@ -83,8 +87,39 @@ def actions(symbol: str, start: dt.date, end: dt.date, source: PolygonSource | N
         If they cannot be had, or one cannot be read: nothing is given then.
 
     """
-    asked = PolygonSource() if source is None else source
+    from pipeline_defs.sources.polygon.adapter import PolygonSource as Source  # noqa: PLC0415 -- it imports this one
+
+    asked = Source() if source is None else source
     ticker = checked_ticker(symbol)
+    try:
+        connection, turn = asked.connection, asked.call.turn
+        where = f"{asked.name} actions of {ticker}"
+        return asked.call(lambda: ask_actions(connection, ticker, start, end, turn), where)
+    finally:
+        if source is None:
+            asked.close()
+
+
+def ask_actions(
+    connection: Connection, ticker: str, start: dt.date, end: dt.date, turn: Callable[[], None]
+) -> pl.DataFrame:
+    """Ask as `actions` does, once; the first request has had its turn.
+
+    Parameters
+    ----------
+    connection : Connection
+        Does the requests.
+    ticker, start, end
+        As in `actions`.
+    turn : callable
+        Waits for a turn under the rate limit.
+
+    Returns
+    -------
+    polars.DataFrame
+        `ACTIONS_SCHEMA`.
+
+    """
 
     def splits(client: RESTClient) -> object:
         return client.list_splits(
@@ -108,12 +143,11 @@ def actions(symbol: str, start: dt.date, end: dt.date, source: PolygonSource | N
             raw=True,
         )
 
-    rows = [
-        *_splits(_listed(asked, splits, f"splits of {ticker}"), f"splits of {ticker}"),
-        *_dividends(_listed(asked, dividends, f"dividends of {ticker}"), f"dividends of {ticker}"),
-    ]
-    if source is None:
-        asked.close()
+    what = f"splits of {ticker}"
+    rows = _splits(_listed(connection, splits, what, turn), what)
+    turn()
+    what = f"dividends of {ticker}"
+    rows += _dividends(_listed(connection, dividends, what, turn), what)
     frame = pl.DataFrame(rows, schema=ACTIONS_SCHEMA, orient="row")
     strange = frame.filter((pl.col("symbol") != ticker) | ~pl.col("ex_date").is_between(start, end))
     if strange.height:
@@ -123,9 +157,43 @@ def actions(symbol: str, start: dt.date, end: dt.date, source: PolygonSource | N
     return frame.sort("ex_date", pl.col("kind") == "dividend", maintain_order=True)
 
 
-def _listed(source: PolygonSource, first: Callable[[RESTClient], object], what: str) -> list[dict[str, Any]]:
-    connection = source.connection
-    pages = source.call(lambda: all_pages(connection, first, what, source.call.turn), f"{source.name} {what}")
+def one_a_day(frame: pl.DataFrame, currency: str) -> tuple[tuple[Action, ...], str]:
+    """Put actions of one kind and day together: dividends add up, splits multiply.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        `ACTIONS_SCHEMA`.
+    currency : str
+        Of the share's prices: dividends in another one are left out.
+
+    Returns
+    -------
+    tuple of Action, and str
+        What was left out, in words; empty when nothing was.
+
+    """
+    foreign = pl.col("currency").is_not_null() & (pl.col("currency").str.to_uppercase() != currency)
+    left_out = frame.filter(foreign)
+    found: dict[tuple[dt.date, str], Fraction] = {}
+    for row in frame.filter(~foreign).iter_rows(named=True):
+        key = row["ex_date"], row["kind"]
+        if row["kind"] == "split":
+            found[key] = found.get(key, Fraction(1)) * Fraction(row["new_shares"]) / Fraction(row["old_shares"])
+        else:
+            found[key] = found.get(key, Fraction(0)) + Fraction(row["value"])
+    told = ", ".join(
+        f"{value.normalize():f} {name} on {day}"
+        for value, name, day in left_out.select("value", "currency", "ex_date").iter_rows()
+    )
+    note = f"left out dividends that are not in {currency}: {told}" if told else ""
+    return tuple(Action(day, kind, _rounded(value)) for (day, kind), value in found.items()), note
+
+
+def _listed(
+    connection: Connection, first: Callable[[RESTClient], object], what: str, turn: Callable[[], None]
+) -> list[dict[str, Any]]:
+    pages = all_pages(connection, first, what, turn)
     return [row for number, page in enumerate(pages, start=1) for row in results_of(page, number, what)]
 
 
@@ -134,7 +202,7 @@ def _splits(rows: list[dict[str, Any]], what: str) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
     for row in rows:
         new, old = _number(row, "split_to", what), _number(row, "split_from", what)
-        ratio = (new / old).quantize(_EIGHT, ROUND_HALF_EVEN)
+        ratio = _rounded(Fraction(new) / Fraction(old))
         kind = row.get("adjustment_type")
         found.append((row["ticker"], _date(row, "execution_date", what), "split", ratio, None, new, old, kind))
     return found
@@ -155,6 +223,11 @@ def _dividends(rows: list[dict[str, Any]], what: str) -> list[tuple[object, ...]
         )
         for row in rows
     ]
+
+
+def _rounded(value: Fraction) -> Decimal:
+    """Give a number with eight decimals, the nearest one where it has more."""
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(_EIGHT, ROUND_HALF_EVEN)
 
 
 def _number(row: dict[str, Any], key: str, what: str) -> Decimal:

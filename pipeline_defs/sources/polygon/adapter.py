@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.schema.tables import DAY, MINUTE
-from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window
+from pipeline_defs.schema.tables import DAY, EQUITY_DAILY, MINUTE
+from pipeline_defs.sources.asking.questions import Action, Answer, Dataset, Limit, Listed, Question, Window
 from pipeline_defs.sources.asking.source import ApiSource
+from pipeline_defs.sources.polygon.actions import ask_actions, one_a_day
 from pipeline_defs.sources.polygon.bars import bar_rows, results_of_pages, span_of
 from pipeline_defs.sources.polygon.connection import VENDOR_URL, Connection
 from pipeline_defs.sources.polygon.contracts import contracts_of, listed_of, no_contract
 from pipeline_defs.sources.polygon.live import bars_as_they_come
 from pipeline_defs.sources.polygon.pages import DELAYED, all_pages
+from pipeline_defs.sources.polygon.refusals import PlanError
 from pipeline_defs.sources.polygon.tickers import INDEX, checked_ticker, require_known
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ class PolygonSource(ApiSource):
         Dataset("options_ticks", MINUTE, 31, ("OPT",)),
         Dataset("spot_prices", MINUTE, 31, ("EQ", "SPOT")),
         Dataset("equity_daily", DAY, 3650, ("EQ",)),
+    )
+    live_datasets: ClassVar[tuple[Dataset, ...]] = (
+        Dataset("options_ticks", MINUTE, 31, ("OPT",)),
+        Dataset("spot_prices", MINUTE, 31, ("EQ", "SPOT")),
     )
     version: ClassVar[str] = "v2-aggs-1"
     vendor_url: ClassVar[str] = VENDOR_URL
@@ -116,7 +122,11 @@ class PolygonSource(ApiSource):
             self._require_known(ticker, question.window.last)
         rows = bar_rows(results, dataset.bar_seconds, self.market, what, has_volume=question.listed.kind != "SPOT")
         delayed = any(page["status"] == DELAYED for page in pages)
-        return Answer(rows, "unadjusted; the plan delays data (status DELAYED)" if delayed else "unadjusted")
+        note = "unadjusted; the plan delays data (status DELAYED)" if delayed else "unadjusted"
+        if dataset.table != EQUITY_DAILY.name:
+            return Answer(rows, note)
+        actions, more = self._actions(ticker, question.window)
+        return Answer(rows, f"{note}; {more}" if more else note, actions)
 
     def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
         """Give bars as the vendor completes them: of a minute, or of a second."""
@@ -160,6 +170,15 @@ class PolygonSource(ApiSource):
         if not listed:
             raise no_contract(chain, window)
         return listed
+
+    def _actions(self, ticker: str, window: Window) -> tuple[tuple[Action, ...] | None, str]:
+        """Ask for splits and dividends; a plan without them still gives bars, and nothing is said of actions then."""
+        self.call.turn()
+        try:
+            frame = ask_actions(self.connection, ticker, window.first, window.last, self.call.turn)
+        except PlanError:
+            return None, "the plan includes no splits and dividends"
+        return one_a_day(frame, self.market.currency)
 
     def _require_known(self, ticker: str, day: dt.date) -> None:
         if (ticker, day) not in self._known:

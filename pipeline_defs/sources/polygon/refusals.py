@@ -28,6 +28,10 @@ class UnknownNameError(SourceError):
     """The vendor does not know what was asked for (404)."""
 
 
+class PlanError(SourceError):
+    """The plan of the key does not include what was asked for (403)."""
+
+
 def refusal(status: int, headers: Mapping[str, str], body: str) -> PipelineError:
     """Give the error for a reply that is no success.
 
@@ -71,9 +75,9 @@ def refusal(status: int, headers: Mapping[str, str], body: str) -> PipelineError
     )
 
 
-def plan_refusal(said: str) -> SourceError:
+def plan_refusal(said: str) -> PlanError:
     """Give the error for data that the key's plan does not include."""
-    return SourceError(
+    return PlanError(
         f"the plan of this Polygon key does not include it (403 {said or 'NOT_AUTHORIZED'})",
         next_step="ask for a range or asset class that the plan includes, or upgrade the plan; waiting does not help",
     )

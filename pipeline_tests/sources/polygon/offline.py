@@ -78,6 +78,7 @@ def fill(server: PolygonServer) -> None:
     server.listings[_CONTRACTS] = [
         contract("AAPL", expiry, side, strike) for expiry in expiries for side in "CP" for strike in (180, 185, 190)
     ]
+    server.listings |= {"/v3/reference/splits": [], "/v3/reference/dividends": []}
 
 
 # Before the open, two minutes of the session, and one after the close: the last one is New York's 17:00.

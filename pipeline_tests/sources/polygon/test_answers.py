@@ -15,6 +15,7 @@ from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.asking.questions import Dataset
 from pipeline_tests.sources.polygon.offline import DAY, EXPECTED, FIRST, LAST, OPTION, bar, stamp, start
 from pipeline_tests.sources.polygon.questions import question
+from pipeline_tests.sources.polygon.server import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline_tests.sources.polygon.server import PolygonServer
 
 RECORDED = Path(__file__).parent / "recorded"
+NOTHING = '{"status":"OK","results":[]}'
 GOOD = ("182.16", "182.43", "182", "182.4")
 
 
@@ -93,6 +95,7 @@ def test_a_daily_bar_is_stamped_with_the_close_of_its_session_also_on_a_short_da
 
 def _daily(ask: Callable[..., Answer], server: PolygonServer, row: str) -> dict[str, object]:
     # The server filters by the range; here only the reading of the stamp is looked at.
+    server.fail(None, Fault(body=NOTHING), Fault(body=NOTHING))
     server.right = lambda *_: (200, server.page([row], "", {}, '"ticker":"AAPL","adjusted":false,'))  # type: ignore[method-assign]
     return ask("equity_daily").rows.row(0, named=True)
 
@@ -102,6 +105,7 @@ def test_the_recorded_daily_bars_of_2005_are_read_digit_for_digit(
 ) -> None:
     recorded = (RECORDED / "aggs_AAPL_1day_2005-04-01_2005-04-04.json").read_text(encoding="utf-8")
     server.right = lambda *_: (200, recorded.replace('"adjusted": true', '"adjusted": false'))  # type: ignore[method-assign]
+    server.fail(None, Fault(body=NOTHING), Fault(body=NOTHING))
     rows = ask("equity_daily").rows
     assert rows.select("timestamp", "open", "high", "low", "close", "volume").rows() == [
         (

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.errors import SchemaDriftError, SourceError
+from pipeline_defs.sources.asking.questions import Action
 from pipeline_defs.sources.polygon.actions import ACTIONS_SCHEMA, actions
 from pipeline_defs.sources.polygon.snapshots import SNAPSHOT_SCHEMA, chain_snapshot
+from pipeline_tests.sources.polygon.offline import DAY
 from pipeline_tests.sources.polygon.server import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline_defs.sources.asking.questions import Answer
     from pipeline_defs.sources.polygon.adapter import PolygonSource
     from pipeline_tests.sources.polygon.server import PolygonServer
 
@@ -189,3 +192,33 @@ def test_a_chain_the_plan_does_not_include_is_named(
     server.fail(Fault(403, body='{"status":"NOT_AUTHORIZED","message":"You are not entitled to this data."}'))
     with pytest.raises(SourceError, match=r"polygon chain of AAPL: the plan of this Polygon key does not include it"):
         chain_snapshot("AAPL")
+
+
+def test_a_daily_answer_tells_of_actions_one_of_a_kind_a_day(
+    ask: Callable[..., Answer], reference: PolygonServer
+) -> None:
+    reference.listings[SPLITS] = [
+        f'{{"execution_date":"2024-01-16","split_from":{old},"split_to":{new},"ticker":"AAPL"}}'
+        for old, new in ((3, 4), (4, 3), (2, 3))
+    ]
+    reference.listings[DIVIDENDS] = [
+        _dividend("2024-01-16", amount, f'"currency":"{currency}",').replace("CIG", "AAPL")
+        for amount, currency in (("0.24", "USD"), ("1.5", "USD"), ("2.50", "EUR"))
+    ]
+    answer = ask("equity_daily")
+    assert answer.actions == (Action(DAY, "split", Decimal("1.5")), Action(DAY, "dividend", Decimal("1.74")))
+    assert answer.note == "unadjusted; left out dividends that are not in USD: 2.5 EUR on 2024-01-16"
+    assert ask().actions is None
+
+
+def test_a_share_without_actions_says_so(ask: Callable[..., Answer]) -> None:
+    assert ask("equity_daily").actions == ()
+
+
+def test_a_plan_without_actions_gives_bars_and_says_nothing_of_actions(
+    ask: Callable[..., Answer], server: PolygonServer
+) -> None:
+    server.fail(None, Fault(403, body='{"status":"NOT_AUTHORIZED","message":"Not entitled."}'))
+    answer = ask("equity_daily")
+    assert answer.rows.height == 1
+    assert (answer.actions, answer.note) == (None, "unadjusted; the plan includes no splits and dividends")
