@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 _FREE_REQUESTS: Final = 5
 _PER_SECONDS: Final = 60.0
+_PLAN_DELAY: Final = 20 * 60
+"""Most plans give data a quarter of an hour late."""
+
+_AFTER_HOURS: Final = 5 * 3600
+"""The volume of a daily bar grows until the extended hours end, four hours after the close."""
+
 _MOST_BARS: Final = 50_000
 _MOST_PAGES: Final = 200
 """A month of seconds has 54."""
@@ -53,9 +59,9 @@ class PolygonSource(ApiSource):
 
     name = "polygon"
     datasets: ClassVar[tuple[Dataset, ...]] = (
-        Dataset("options_ticks", MINUTE, 31, ("OPT",)),
-        Dataset("spot_prices", MINUTE, 31, ("EQ", "SPOT")),
-        Dataset("equity_daily", DAY, 3650, ("EQ",)),
+        Dataset("options_ticks", MINUTE, 31, ("OPT",), _PLAN_DELAY),
+        Dataset("spot_prices", MINUTE, 31, ("EQ", "SPOT"), _PLAN_DELAY),
+        Dataset("equity_daily", DAY, 3650, ("EQ",), _AFTER_HOURS),
     )
     live_datasets: ClassVar[tuple[Dataset, ...]] = (
         Dataset("options_ticks", MINUTE, 31, ("OPT",)),
@@ -130,7 +136,15 @@ class PolygonSource(ApiSource):
 
     def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
         """Give bars as the vendor completes them: of a minute, or of a second."""
-        return bars_as_they_come(self.feed, dataset, listed, stop, market=self.market, clock=self.clock)
+        return bars_as_they_come(
+            self.feed,
+            dataset,
+            listed,
+            stop,
+            market=self.market,
+            clock=self.clock,
+            first_word_seconds=self.patience.try_seconds,
+        )
 
     def close(self) -> None:
         """Let go of connections."""

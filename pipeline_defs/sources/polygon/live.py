@@ -12,6 +12,7 @@ import asyncio
 import queue
 import re
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -152,6 +153,12 @@ class _Conversation:
         word, message = str(status.get("status")), redact(str(status.get("message", "")))
         if word in {"connected", "auth_success", "success"}:
             return
+        if word == "max_connections":
+            raise SourceError(
+                f"Polygon allows no further connection ({word}: {message})",
+                where="polygon stream",
+                next_step="end the other process that streams with this key, or use a key of its own",
+            )
         if word in {"error", "not_authorized"}:
             raise SourceError(
                 f"Polygon refused a subscription ({word}: {message})",
@@ -169,6 +176,7 @@ def bars_as_they_come(
     *,
     market: Market,
     clock: Callable[[], dt.datetime],
+    first_word_seconds: float,
 ) -> Iterator[Heard | Silence]:
     """Give bars as the vendor completes them, until told to stop.
 
@@ -186,6 +194,9 @@ def bars_as_they_come(
         Whose bars they are.
     clock : callable
         Tells the time, UTC.
+    first_word_seconds : float
+        Within which each subscription must be confirmed. The client itself would try to connect for ever, and say
+        nothing.
 
     Yields
     ------
@@ -195,6 +206,8 @@ def bars_as_they_come(
     ------
     ConfigurationError
         If the key is missing or refused, or the feed is no address.
+    TryAgainError
+        If a subscription is not confirmed in time.
     SourceError
         If the vendor refuses a subscription, or there are no such bars.
 
@@ -220,6 +233,7 @@ def bars_as_they_come(
         for name, one in conversations.items()
     ]
     threads = [listener.start() for listener in listeners]
+    latest = time.monotonic() + first_word_seconds
     try:
         while not stop.is_set():
             with suppress(queue.Empty):
@@ -227,6 +241,12 @@ def bars_as_they_come(
                 if one_told.error is not None:
                     raise _translated(one_told.error)
                 yield from conversations[one_told.market].understand(one_told)
+            if time.monotonic() > latest and (silent := [name for name, one in conversations.items() if not one.last]):
+                raise TryAgainError(
+                    f"Polygon confirmed no subscription to {', '.join(silent)} within {first_word_seconds:g} s",
+                    where="polygon stream",
+                    next_step="check the network, and PIPELINE_POLYGON_FEED if it is set; then start again",
+                )
     finally:
         for listener in listeners:
             listener.stopped.set()

@@ -25,7 +25,7 @@ class StreamServer:
 
     def __init__(self) -> None:
         self.port = 0
-        self.confirmation = "success"
+        self.confirmation: str | None = "success"
         self.subscribed: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.connections: dict[str, ServerConnection] = {}
         self.clients = 0
@@ -84,7 +84,8 @@ class StreamServer:
             await connection.send(_status("auth_success", "authenticated"))
             topics = json.loads(await connection.recv())["params"]
             self.connections[market] = connection
-            await connection.send(_status(self.confirmation, f"subscribed to: {topics}"))
+            if self.confirmation is not None:
+                await connection.send(_status(self.confirmation, f"subscribed to: {topics}"))
             self.subscribed.put((market, topics))
             await connection.wait_closed()
         except ConnectionClosed:

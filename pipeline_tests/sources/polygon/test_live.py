@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import Patience, TryAgainError
 from pipeline_defs.sources.asking.questions import Dataset, Listed
 from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_tests.sources.polygon.offline import OPTION, stamp
@@ -290,3 +291,34 @@ def test_the_feed_is_the_vendors_own_unless_the_environment_says_otherwise(
         ("socket.massive.com", True, None),
         ("delayed.massive.com", True, None),
     ]
+
+
+def test_a_server_without_a_word_is_given_up(stream: StreamServer, source: Callable[..., PolygonSource]) -> None:
+    stream.confirmation = None
+    asking = source(feed=stream.feed, patience=Patience(try_seconds=0.3))
+    error = Listening(asking, [AAPL], MINUTES).failed()
+    assert "polygon stream: Polygon confirmed no subscription to stocks within 0.3 s" in str(error)
+
+
+def test_one_connection_too_many_is_named(stream: StreamServer, source: Callable[..., PolygonSource]) -> None:
+    stream.confirmation = "max_connections"
+    error = Listening(source(feed=stream.feed), [AAPL], MINUTES).failed()
+    assert "polygon stream: Polygon allows no further connection (max_connections: " in str(error)
+
+
+def test_the_key_is_in_no_log_of_a_stream(
+    stream: StreamServer, listen: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with listen(AAPL) as listening:
+        stream.say("stocks", f"[{event()}]")
+        assert listening.heard().listed == AAPL
+    of_the_client = [one.getMessage() for one in caplog.records if not one.name.startswith("websockets.server")]
+    assert any("auth" in one for one in of_the_client)
+    assert not any(KEY in one for one in of_the_client)
+
+
+def test_what_can_be_streamed_is_said_by_table(source: Callable[..., PolygonSource]) -> None:
+    assert source().live_dataset("spot_prices").bar_seconds == 60
+    with pytest.raises(ConfigurationError, match="polygon streams nothing for equity_daily"):
+        source().live_dataset("equity_daily")
