@@ -10,5 +10,6 @@
 ``tickers``    whether a ticker exists, and which ones look like it
 ``snapshots``  a chain as it stands now: quotes, open interest, implied volatility, greeks
 ``actions``    splits and dividends of a share
-``live``       bars as they are completed, from the vendor's WebSocket
+``listening``  a connection to one of the vendor's streams
+``live``       bars as they are completed, from those
 """
