@@ -12,7 +12,7 @@ from pipeline_defs.schema.tables import DAY, EQUITY_DAILY, MINUTE
 from pipeline_defs.sources.asking.questions import Action, Answer, Dataset, Limit, Listed, Question, Window
 from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.polygon.actions import ask_actions, one_a_day
-from pipeline_defs.sources.polygon.bars import bar_rows, results_of_pages, span_of
+from pipeline_defs.sources.polygon.bars import bar_rows, results_of_pages, span_of, volume_of
 from pipeline_defs.sources.polygon.connection import VENDOR_URL, Connection
 from pipeline_defs.sources.polygon.contracts import contracts_of, listed_of, no_contract
 from pipeline_defs.sources.polygon.live import bars_as_they_come
@@ -126,7 +126,7 @@ class PolygonSource(ApiSource):
         results = results_of_pages(pages, ticker, what)
         if not results and question.listed.kind != "OPT":
             self._require_known(ticker, question.window.last)
-        rows = bar_rows(results, dataset.bar_seconds, self.market, what, has_volume=question.listed.kind != "SPOT")
+        rows = bar_rows(results, dataset.bar_seconds, self.market, what, **volume_of(question.listed))
         delayed = any(page["status"] == DELAYED for page in pages)
         note = "unadjusted; the plan delays data (status DELAYED)" if delayed else "unadjusted"
         if dataset.table != EQUITY_DAILY.name:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import polars as pl
 
 from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
-from pipeline_defs.schema.columns import TIMESTAMP
+from pipeline_defs.schema.columns import SIZE, TIMESTAMP
 from pipeline_defs.schema.tables import DAY, MINUTE
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.exact import prices_of, sizes_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from pipeline_defs.markets.market import Market
+    from pipeline_defs.sources.asking.questions import Listed
 
 PRICE_KEYS: Final = {"o": "open", "h": "high", "l": "low", "c": "close"}
 NAMES: Final = ("t", "o", "h", "l", "c", "v")
@@ -98,7 +99,7 @@ def results_of_pages(pages: list[dict[str, Any]], ticker: str, what: str) -> lis
 
 
 def bar_rows(
-    results: list[dict[str, Any]], bar_seconds: int, market: Market, what: str, *, has_volume: bool
+    results: list[dict[str, Any]], bar_seconds: int, market: Market, what: str, *, has_volume: bool, units: int = 1
 ) -> pl.DataFrame:
     """Make rows of aggregates.
 
@@ -114,6 +115,8 @@ def bar_rows(
         Names them in messages.
     has_volume : bool
         Whether a volume must be there; an index has none.
+    units : int, default 1
+        How many units one of the volume is: the vendor counts options in contracts.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def bar_rows(
     stamps = _stamps(texts["t"])
     times = _closes_of_days(stamps, market) if bar_seconds == DAY else stamps.dt.offset_by(f"{bar_seconds}s")
     prices = {name: prices_of(plain(texts[key])) for key, name in PRICE_KEYS.items()}
-    volume = sizes_of(plain(texts["v"]))
+    volume = (sizes_of(plain(texts["v"])) * units).cast(SIZE, strict=False)
     frame = pl.DataFrame({"timestamp": times, **prices, "volume": volume})
     reason = (
         pl.when(pl.col("timestamp").is_null())
@@ -148,6 +151,19 @@ def bar_rows(
         shown = texts.select(pl.struct(NAMES).struct.json_encode()).to_series()
         frame = frame.with_columns(text=pl.when(pl.col("reason").is_not_null()).then(shown))
     return answer_rows({name: frame[name] for name in frame.columns})
+
+
+class VolumeRules(TypedDict):
+    """How `bar_rows` reads volumes."""
+
+    has_volume: bool
+    units: int
+
+
+def volume_of(listed: Listed) -> VolumeRules:
+    """Say how volumes of an instrument are read: an index has none, and an option counts by the shares of a contract."""
+    units = listed.terms.get("lot_size") if listed.kind == "OPT" else None
+    return {"has_volume": listed.kind != "SPOT", "units": units or 1}
 
 
 def _check_is_asked(page: dict[str, Any], ticker: str, place: str) -> None:

@@ -17,7 +17,7 @@ from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import redact
 from pipeline_defs.sources.asking.streaming import Heard, Silence
-from pipeline_defs.sources.polygon.bars import bar_rows
+from pipeline_defs.sources.polygon.bars import bar_rows, volume_of
 from pipeline_defs.sources.polygon.connection import read_key, tame_loggers
 from pipeline_defs.sources.polygon.listening import Listener, Told, feed_address
 from pipeline_defs.sources.polygon.numbers import read_messages
@@ -66,9 +66,8 @@ class _Conversation:
         for name, bars in by_name.items():
             listed = self.names[name]
             rows = [_as_of_history(bar) for bar in bars]
-            has_volume = listed.kind != "SPOT"
             what = f"stream of {name}"
-            yield Heard(listed, bar_rows(rows, self.bar_seconds, self.calendar, what, has_volume=has_volume))
+            yield Heard(listed, bar_rows(rows, self.bar_seconds, self.calendar, what, **volume_of(listed)))
 
     def _check(self, status: dict[str, Any]) -> None:
         word, message = str(status.get("status")), redact(str(status.get("message", "")))

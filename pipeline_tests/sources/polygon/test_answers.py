@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from pipeline_defs.errors import PipelineError
+from pipeline_defs.markets.market import market
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.asking.questions import Dataset
+from pipeline_defs.sources.polygon.bars import bar_rows
 from pipeline_tests.sources.polygon.offline import DAY, EXPECTED, FIRST, LAST, OPTION, bar, stamp, start
 from pipeline_tests.sources.polygon.questions import question
 from pipeline_tests.sources.polygon.server import Fault
@@ -220,3 +222,15 @@ def test_what_is_offered_to_the_shared_tests_holds_what_it_says() -> None:
         assert offline.requests() == []
         assert set(offline.expected) == {"spot_prices", "equity_daily", "options_ticks"}
         assert pl.Series([row[0] for rows in offline.expected.values() for row in rows]).is_not_null().all()
+
+
+def test_a_volume_of_contracts_becomes_one_of_shares(source: Callable[..., PolygonSource]) -> None:
+    (batch,) = source().fetch(ImportRequest(DAY, DAY, tables=frozenset({"options_ticks"})))
+    assert batch.observations["volume"].to_list() == [1200]
+    assert batch.contracts["lot_size"].to_list() == [100]
+
+
+def test_a_volume_that_is_too_large_in_shares_is_refused() -> None:
+    row = {"t": str(stamp(15)), **dict.fromkeys("ohlc", "1"), "v": "1" + "0" * 17}
+    rows = bar_rows([row, {**row, "v": "9" * 19}], 60, market("US"), "test", has_volume=True, units=100)
+    assert rows["reason"].to_list() == [None, "bad_quantity"]
