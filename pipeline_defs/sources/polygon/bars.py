@@ -161,7 +161,7 @@ class VolumeRules(TypedDict):
 
 
 def volume_of(listed: Listed) -> VolumeRules:
-    """Say how volumes of an instrument are read: an index has none, and an option counts by the shares of a contract."""
+    """Say how volumes of an instrument are read: an index has none, and those of an option count contracts."""
     units = listed.terms.get("lot_size") if listed.kind == "OPT" else None
     return {"has_volume": listed.kind != "SPOT", "units": units or 1}
 

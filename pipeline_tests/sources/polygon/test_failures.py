@@ -136,7 +136,7 @@ def test_a_server_in_trouble_is_asked_again(ask: Callable[..., Answer], server: 
 
 
 def test_a_server_that_stays_in_trouble_is_given_up(ask: Callable[..., Answer], server: PolygonServer) -> None:
-    server.fail(*[Fault(502, body=b"\xff<html>")] * 3)
+    server.fail(Fault(502, body=b"\xff<html>"), Fault(502, body="[]"), Fault(502, body=""))
     assert "Polygon: the server is in trouble (502); gave up after 3 tries" in refused(ask)
 
 

@@ -256,6 +256,17 @@ def test_a_failure_of_the_client_is_named_without_secrets(
     assert "polygon stream: the client failed with RuntimeError: odd ***" in str(error)
 
 
+def test_a_key_that_vanishes_is_named(
+    stream: StreamServer, source: Callable[..., PolygonSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def _vanished() -> str:
+        raise ConfigurationError("Polygon's API key is missing", where="POLYGON_API_KEY")
+
+    monkeypatch.setattr("pipeline_defs.sources.polygon.listening.read_key", _vanished)
+    error = Listening(source(feed=stream.feed), [AAPL], MINUTES).failed()
+    assert str(error) == "POLYGON_API_KEY: Polygon's API key is missing"
+
+
 def test_hours_are_not_streamed(source: Callable[..., PolygonSource]) -> None:
     with pytest.raises(SourceError, match="Polygon streams bars of a minute or a second, not of 3600 s"):
         next(iter(source().stream(Dataset("spot_prices", 3600, 31, ("EQ",)), [AAPL], threading.Event())))
