@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PRICE_KEYS: Final = {"o": "open", "h": "high", "l": "low", "c": "close"}
 NAMES: Final = ("t", "o", "h", "l", "c", "v")
-_KNOWN: Final = {*NAMES, "vw", "n", "otc"}
+_KNOWN: Final = {*NAMES, "T", "vw", "n", "otc", "dv"}
+"""`dv` counts fractions of shares beside `v`; other answers of the vendor have it already, and bars may get it."""
 _HOUR: Final = 3600
 _MS: Final = 1000
 

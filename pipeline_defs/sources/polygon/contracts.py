@@ -40,7 +40,7 @@ _NEEDED: Final = (
     "strike_price",
     "shares_per_contract",
 )
-_KNOWN: Final = {*_NEEDED, "cfi", "correction", "exercise_style", "primary_exchange", "additional_underlyings"}
+_KNOWN: Final = {*_NEEDED, "cfi", "correction", "exercise_style", "primary_exchange", "additional_underlyings", "size"}
 _OCC: Final = r"^O:(?<root>.+)(?<date>[0-9]{6})(?<side>[CP])(?<strike>[0-9]{8})$"
 _WEEKLY_ROOTS: Final = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX", "XSPW": "XSP"}
 """Roots of an index's own, which are asked for under the index."""

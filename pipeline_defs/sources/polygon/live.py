@@ -175,10 +175,8 @@ def bars_as_they_come(
 
 
 def _as_of_history(event: dict[str, Any]) -> dict[str, Any]:
-    """Give a streamed bar the keys that bars of history have; its start is the stamp, and `dv` the exact volume."""
+    """Give a streamed bar the keys that bars of history have: its start is the stamp."""
     bar: dict[str, Any] = {key: event[key] for key in _KEYS if key in event}
-    if "dv" in event:
-        bar["v"] = event["dv"]
     if "s" in event:
         bar["t"] = event["s"]
     return bar

@@ -157,10 +157,10 @@ def test_seconds_are_subscribed_to_as_seconds(stream: StreamServer, source: Call
     listening.end()
 
 
-def test_the_exact_volume_of_fractional_shares_is_preferred(stream: StreamServer, listen: Callable[..., Any]) -> None:
+def test_the_volume_is_of_whole_shares_as_in_history(stream: StreamServer, listen: Callable[..., Any]) -> None:
     with listen(AAPL) as listening:
-        stream.say("stocks", f"[{event(more='"v":1200,"dv":"1199.75",')}]")
-        assert listening.heard().rows["volume"].item() == Decimal("1199.75")
+        stream.say("stocks", f"[{event(more='"v":1200,"dv":"1200.75",')}]")
+        assert listening.heard().rows["volume"].item() == 1200
 
 
 def test_a_lost_connection_is_made_again_and_told_as_a_silence(
