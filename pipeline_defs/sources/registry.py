@@ -25,6 +25,12 @@ SOURCES: Final = {
         market="US",
         meaning="History from a running TWS or IB Gateway.",
     ),
+    "polygon": SourceEntry(
+        "pipeline_defs.sources.polygon.adapter:PolygonSource", market="US", meaning="Polygon's REST interface."
+    ),
+    "zerodha": SourceEntry(
+        "pipeline_defs.sources.zerodha.adapter:ZerodhaSource", meaning="Kite Connect; needs a login each day."
+    ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""
 
