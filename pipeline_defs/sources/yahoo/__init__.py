@@ -2,6 +2,7 @@
 
 ``client``      yfinance's session, cookie and crumb, apart from every other one of the process
 ``replies``     what came back: a chart, an explicit nothing, or what was wrong
+``drift``       the error about a reply of another shape
 ``checking``    whether a chart speaks of what was asked for
 ``bars``        a chart's bars to the rows of an answer
 ``actions``     splits and dividends of a chart

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pipeline_defs.errors import SchemaDriftError
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.sources.asking.exact import shortest_texts
 from pipeline_defs.sources.yahoo.checking import zone_of
+from pipeline_defs.sources.yahoo.drift import drift
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -97,10 +97,8 @@ def actions_of(chart: dict[str, Any] | None, symbol: str) -> pl.DataFrame:
                     for one in _listed(events, name)
                 ]
         except (KeyError, TypeError, ValueError, OverflowError, OSError, ArithmeticError, AttributeError) as error:
-            raise SchemaDriftError(
-                f"a corporate action of {symbol} cannot be read ({type(error).__name__}: {error})",
-                next_step="nothing was stored; report it with this message",
-            ) from None
+            told = f"{type(error).__name__}: {error}"
+            raise drift(f"a corporate action of {symbol} cannot be read ({told})") from None
     return pl.DataFrame(rows, schema=SOURCE_ACTION_SCHEMA, orient="row").sort("ex_date", "kind", "text")
 
 

@@ -139,14 +139,14 @@ class YahooSource(ApiSource):
             As of `ApiSource.fetch`; the first one after news of a split has a finding that names it.
 
         """
-        if request.start_date is not None and (request.tables is None or "equity_daily" in request.tables):
-            try:
-                self.refresh_splits()
-            finally:
-                self.close()
-        self._revision = None
-        for batch in super().fetch(request):
-            yield replace(batch, findings=(*batch.findings, *self._watch.findings()))
+        try:
+            if request.start_date and request.end_date and (request.tables is None or "equity_daily" in request.tables):
+                self.refresh_splits((request.start_date, request.end_date))
+            self._revision = None
+            for batch in super().fetch(request):
+                yield replace(batch, findings=(*batch.findings, *self._watch.findings()))
+        finally:
+            self.close()
 
     def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
         """Give last prices as they happen; see `pipeline_defs.sources.yahoo.streaming`.
@@ -223,11 +223,16 @@ class YahooSource(ApiSource):
         """
         return [split for split in splits_of(self.known_actions(symbol)) if split.ex_date > since]
 
-    def refresh_splits(self) -> list[Split]:
+    def refresh_splits(self, wanted: tuple[dt.date, dt.date] | None = None) -> list[Split]:
         """Ask for the corporate actions of every share of which a finished session is not known yet.
 
         One small request a share; none where daily imports have kept up. If one fails, what is known stays known, the
         others wait, and the next batch says so.
+
+        Parameters
+        ----------
+        wanted : tuple of datetime.date, optional
+            First and last day that are about to be asked for: their answers tell of splits as well.
 
         Returns
         -------
@@ -237,7 +242,7 @@ class YahooSource(ApiSource):
         """
         new: list[Split] = []
         for symbol in (one.symbol for one in self.wanted.equities):
-            if self._watch.is_current(symbol):
+            if self._watch.is_current(symbol, wanted):
                 continue
             try:
                 chart = self.call(lambda symbol=symbol: self._charts.actions(symbol), f"yahoo {symbol} splits")  # type: ignore[misc]

@@ -26,8 +26,6 @@ SUPERSEDED: Final = "superseded"
 _PRICES: Final = ("open", "high", "low", "close")
 _LATEST: Final = 4_102_444_800
 """Seconds, the year 2100: later ones are no times."""
-_EVENING: Final = 22
-"""A day that begins at 22:00 or 23:00 sharp begins at midnight: Yahoo forgets a change of clocks at times."""
 
 
 def rows_of(chart: dict[str, Any] | None, question: Question, market: Market) -> pl.DataFrame:
@@ -48,7 +46,7 @@ def rows_of(chart: dict[str, Any] | None, question: Question, market: Market) ->
         `ANSWER_SCHEMA`. Prices are the shortest decimals that mean Yahoo's 32-bit floats; an index has no volume.
 
     """
-    if chart is None:
+    if chart is None or "timestamp" not in chart:
         return pl.DataFrame(schema=ANSWER_SCHEMA)
     quote = chart["indicators"]["quote"][0]
     starts = pl.Series("start", chart["timestamp"], dtype=pl.Int64, strict=False)
@@ -87,9 +85,7 @@ def _closing_bars(frame: pl.DataFrame, question: Question) -> pl.DataFrame:
 
 def _closing_days(frame: pl.DataFrame, question: Question, market: Market, chart: dict[str, Any]) -> pl.DataFrame:
     """Stamp each day with the close of its session; a day without one keeps its own stamp, and is refused for it."""
-    local = pl.col("start").dt.convert_time_zone(zone_of(chart["meta"]).key)
-    is_shifted = (local.dt.hour() >= _EVENING) & (local.dt.minute() == 0)
-    day = pl.when(is_shifted).then((local + pl.duration(hours=2)).dt.date()).otherwise(local.dt.date())
+    day = pl.col("start").dt.convert_time_zone(zone_of(chart["meta"]).key).dt.date()
     sessions = market.sessions(question.window.first, question.window.last)
     closes = pl.DataFrame(
         {"day": sessions, "close_of_session": [market.close(session) for session in sessions]},
@@ -110,7 +106,9 @@ def _reason() -> pl.Expr:
     told = {name: pl.col(f"told_{name}") for name in (*_PRICES, "volume")}
     unread = pl.any_horizontal(told[name].is_not_null() & pl.col(name).is_null() for name in _PRICES)
     return (
-        pl.when(pl.all_horizontal(told[name].is_null() for name in _PRICES))
+        pl.when(pl.col("start").is_null())
+        .then(pl.lit("bad_time"))
+        .when(pl.all_horizontal(told[name].is_null() for name in _PRICES))
         .then(pl.lit(NO_TRADE))
         .when(unread)
         .then(pl.lit("bad_price"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _CHART: Final = "/v8/finance/chart/"
 _SEARCH: Final = "/v1/finance/search"
 _NEAR: Final = 5
-_ALIKE: Final = 0.3
+_ALIKE: Final = 0.5
 _EVENTS: Final = {"includePrePost": "false", "events": "div,splits,capitalGains"}
 
 

@@ -6,7 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
+from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.sources.yahoo.drift import drift
 from pipeline_defs.sources.yahoo.reach import reach_of
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ def zone_of(meta: dict[str, Any]) -> ZoneInfo:
     try:
         return ZoneInfo(meta["exchangeTimezoneName"])
     except (KeyError, TypeError, ValueError, OSError):
-        raise SchemaDriftError(
-            f"'exchangeTimezoneName' is {meta.get('exchangeTimezoneName')!r}, expected the name of a zone"
-        ) from None
+        named = meta.get("exchangeTimezoneName")
+        raise drift(f"'exchangeTimezoneName' is {named!r}, expected the name of a zone") from None
 
 
 def check_meta(meta: dict[str, Any], question: Question, market: Market) -> None:

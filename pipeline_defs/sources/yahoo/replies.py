@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.errors import SchemaDriftError, SourceError
+from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
-
 from pipeline_defs.sources.yahoo.client import COOKIE_REFUSALS
+from pipeline_defs.sources.yahoo.drift import drift
 
 if TYPE_CHECKING:
     from pipeline_defs.sources.yahoo.client import Reply
@@ -45,7 +45,8 @@ def chart_of(reply: Reply, symbol: str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        With ``meta``, ``timestamp`` and ``indicators``; None when Yahoo says that it has no bars then.
+        With ``meta`` and ``indicators``, and with ``timestamp`` if there are bars; None when Yahoo says that there is
+        nothing then.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def document_of(reply: Reply) -> dict[str, Any]:
             f"the reply is no whole JSON: {len(reply.text)} characters, ending in {reply.text[-20:]!r}"
         ) from None
     if not isinstance(document, dict):
-        raise SchemaDriftError(f"the reply is a JSON {type(document).__name__}, expected an object")
+        raise drift(f"the reply is a JSON {type(document).__name__}, expected an object")
     return document
 
 
@@ -130,14 +131,14 @@ def _raise_refusal(reply: Reply, error: Any, symbol: str) -> None:  # noqa: ANN4
     )
 
 
-def _checked(result: dict[str, Any]) -> dict[str, Any] | None:
-    """Compare a chart with what charts look like; None for one without bars."""
+def _checked(result: dict[str, Any]) -> dict[str, Any]:
+    """Compare a chart with what charts look like, with bars or without."""
     _part(result, "meta", dict, "the chart")
     indicators = _part(result, "indicators", dict, "the chart")
     quotes = _part(indicators, "quote", list, "indicators")
     quote = quotes[0] if quotes and isinstance(quotes[0], dict) else {}
     if "timestamp" not in result and not quote:
-        return None
+        return result
     times = _part(result, "timestamp", list, "the chart")
     for name in _COLUMNS:
         column = _part(quote, name, list, "the bars", what="column")
@@ -151,13 +152,10 @@ def _checked(result: dict[str, Any]) -> dict[str, Any] | None:
 def _part(parent: dict[str, Any], name: str, kind: type, where: str, *, what: str = "key") -> Any:  # noqa: ANN401
     if name not in parent:
         got = ", ".join(repr(key) for key in parent) or "none"
-        raise SchemaDriftError(
-            f"{what} {name!r} is missing in {where}, got {got}",
-            next_step="Yahoo has changed its replies: nothing was stored; report it with this message",
-        )
+        raise drift(f"{what} {name!r} is missing in {where}, got {got}")
     value = parent[name]
     if not isinstance(value, kind):
-        raise SchemaDriftError(f"{what} {name!r} in {where} is a {type(value).__name__}, expected a {kind.__name__}")
+        raise drift(f"{what} {name!r} in {where} is a {type(value).__name__}, expected a {kind.__name__}")
     return value
 
 

@@ -53,10 +53,27 @@ class SplitWatch:
         knows_more = reaches and until is not None and last > until
         return self._learn(symbol, chart, (window.first, window.last), last if knows_more else None)
 
-    def is_current(self, symbol: str) -> bool:
-        """Tell whether the splits up to the last finished session are known."""
-        until = self._ledger.known(symbol).until
-        return until is not None and not self._sessions_between(until, self._today())
+    def is_current(self, symbol: str, wanted: tuple[dt.date, dt.date] | None = None) -> bool:
+        """Tell whether the splits up to the last finished session are known, or will be.
+
+        Parameters
+        ----------
+        symbol : str
+            Yahoo's.
+        wanted : tuple of datetime.date, optional
+            First and last day that are about to be asked for: what they will tell counts as known.
+
+        Returns
+        -------
+        bool
+
+        """
+        until, today = self._ledger.known(symbol).until, self._today()
+        if until is None:
+            return False
+        if wanted is not None and not self._sessions_between(until, wanted[0]):
+            until = max(until, wanted[1])
+        return not self._sessions_between(until, today)
 
     def revision(self, symbols: Iterable[str]) -> str:
         """Name the known splits of some symbols; empty if there is none."""
