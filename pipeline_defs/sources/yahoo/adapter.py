@@ -8,6 +8,7 @@ that it knows all splits; a new one changes `revision`, and the days are asked a
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -105,7 +106,7 @@ class YahooSource(ApiSource):
         if chart is not None:
             check_meta(chart["meta"], question, self.market)
         rows = rows_of(chart, question, self.market)
-        self._watch.learn_window(symbol, chart, question.window)
+        self._heed(self._watch.learn_window(symbol, chart, question.window))
         return Answer(rows, self._note(rows, question))
 
     def revision(self, dataset: Dataset) -> str:
@@ -251,9 +252,17 @@ class YahooSource(ApiSource):
                 _LOGGER.warning("splits of %s are not known: %s", symbol, error)
                 self._watch.doubt(symbol, error.what)
                 break
-        return new
+        return self._heed(new)
 
     # ---------------------------------------------------------------------------------------------------------------
+
+    def _heed(self, new: list[Split]) -> list[Split]:
+        """Let go of answers that were kept for days not yet stored: they are of before the split."""
+        for split in new:
+            _LOGGER.warning("%s", split)
+        if new:
+            shutil.rmtree(load_settings().home / "answers" / self.name, ignore_errors=True)
+        return new
 
     @property
     def _charts(self) -> Charts:

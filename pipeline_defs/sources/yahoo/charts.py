@@ -83,24 +83,22 @@ class Charts:
             self._was_refused = True
             raise
         except UnknownSymbolError as error:
-            raise UnknownSymbolError(error.what, next_step=self._hint(symbol)) from None
+            raise UnknownSymbolError(error.what, next_step=_hint(symbol, self._client)) from None
         self._was_refused = False
         return chart
 
-    def _hint(self, symbol: str) -> str:
-        """Say what a symbol may have been meant to be, as far as Yahoo's search knows."""
-        near = get_close_matches(symbol.upper(), self._found(symbol), n=_NEAR, cutoff=_ALIKE)
-        meant = f"did you mean {', '.join(near)}? " if near else ""
-        return (
-            f"{meant}correct the universe file; shares of the NSE end in .NS, of the BSE in .BO, indices begin with ^"
-        )
 
-    def _found(self, symbol: str) -> list[str]:
-        if self._client is None:
-            return []
-        try:
-            asked: dict[str, str | int] = {"q": symbol, "quotesCount": 2 * _NEAR, "newsCount": 0}
-            quotes = document_of(self._client.get(_SEARCH, asked)).get("quotes")
-            return [str(one["symbol"]) for one in quotes or [] if "symbol" in one]
-        except (PipelineError, TypeError):
-            return []  # no name is near then; the message about the symbol is what matters
+def _hint(symbol: str, client: YahooClient) -> str:
+    """Say what a symbol may have been meant to be, as far as Yahoo's search knows."""
+    near = get_close_matches(symbol.upper(), _found(symbol, client), n=_NEAR, cutoff=_ALIKE)
+    meant = f"did you mean {', '.join(near)}? " if near else ""
+    return f"{meant}correct the universe file; shares of the NSE end in .NS, of the BSE in .BO, indices begin with ^"
+
+
+def _found(symbol: str, client: YahooClient) -> list[str]:
+    asked: dict[str, str | int] = {"q": symbol, "quotesCount": 2 * _NEAR, "newsCount": 0}
+    try:
+        quotes = document_of(client.get(_SEARCH, asked)).get("quotes")
+        return [str(one["symbol"]) for one in quotes or [] if "symbol" in one]
+    except (PipelineError, TypeError):
+        return []  # no name is near then; the message about the symbol is what matters

@@ -15,13 +15,12 @@ from urllib.parse import quote
 
 import polars as pl
 
+from pipeline_defs.errors import SourceError
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.sources.yahoo.actions import SOURCE_ACTION_SCHEMA, Split, splits_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_LOCK_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,13 @@ class ActionLedger:
     ----------
     folder : Path
         Made when it is needed.
+    lock_seconds : float, default 30
+        How long to wait for other processes, each of which takes milliseconds.
 
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, lock_seconds: float = 30.0) -> None:
+        self._folder, self._lock_seconds = folder, lock_seconds
 
     def path(self, symbol: str) -> Path:
         """Where the file of a symbol lies."""
@@ -106,11 +107,20 @@ class ActionLedger:
             Those that were not known, of a symbol whose splits were: bars stored before are stale.
 
         """
-        from filelock import FileLock  # noqa: PLC0415 -- only asking needs it
+        from filelock import FileLock, Timeout  # noqa: PLC0415 -- only asking needs it
 
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self.path(symbol)
-        with FileLock(path.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+        lock = FileLock(path.with_suffix(".lock"), timeout=self._lock_seconds)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise SourceError(
+                f"another process has held {path.name} for {self._lock_seconds:g} s",
+                where=f"yahoo {symbol} corporate actions",
+                next_step="run the partition again; if no other process runs, delete the lock beside it",
+            ) from None
+        try:
             before = self.known(symbol)
             kept = (
                 before.actions.clear() if span is None else before.actions.filter(~pl.col("ex_date").is_between(*span))
@@ -120,6 +130,8 @@ class ActionLedger:
                 staging = path.with_suffix(f".{os.getpid()}.tmp")
                 staging.write_text(_written(after), encoding="utf-8")
                 staging.replace(path)
+        finally:
+            lock.release()
         if before.until is None:
             return []
         old = set(splits_of(before.actions))

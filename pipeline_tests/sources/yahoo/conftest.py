@@ -1,4 +1,4 @@
-"""A loopback Yahoo with three recorded instruments' worth of bars, and sources that ask it, each in a home of its own."""
+"""A loopback Yahoo with the recorded days of one share, and sources that ask it, each in a home of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 from pipeline_defs.sources.asking.calling import Patience
-from pipeline_defs.sources.asking.limiting import SharedLimits
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.yahoo.adapter import YahooSource
 from pipeline_tests.sources.yahoo.server import Instrument, YahooServer, running, seconds
@@ -54,9 +53,8 @@ def server(home: Path) -> Iterator[YahooServer]:
 
 
 @pytest.fixture
-def ask(server: YahooServer, monkeypatch: pytest.MonkeyPatch) -> Ask:
+def ask(server: YahooServer) -> Ask:
     """Make a source; ``universe`` as YAML would give it."""
-    monkeypatch.setattr(SharedLimits, "wait", lambda *_: None)
 
     def make(now: dt.datetime = NOW, patience: Patience = QUICK, **universe: Any) -> YahooSource:
         wanted = SourceUniverse.model_validate(universe or {"equities": ["GS"]})
@@ -80,4 +78,4 @@ def with_rows(batches: list[ImportBatch]) -> list[ImportBatch]:
 
 def minute_bars(day: str, *bars: tuple[str, Any, Any, Any, Any, Any], zone: dt.tzinfo = NEW_YORK) -> list[Bar]:
     """Bars from (time of start, open, high, low, close, volume)."""
-    return [(seconds(dt.date.fromisoformat(day), time, zone), *rest) for time, *rest in bars]  # type: ignore[misc]
+    return [(seconds(dt.date.fromisoformat(day), time, zone), *rest) for time, *rest in bars]

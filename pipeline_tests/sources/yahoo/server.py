@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 type Bar = tuple[int, Any, Any, Any, Any, Any]
 """Start in seconds, open, high, low, close, volume: as JSON gives them."""
@@ -28,7 +28,22 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 
 @dataclass
 class Instrument:
-    """One symbol that the server knows."""
+    """One symbol that the server knows.
+
+    Parameters
+    ----------
+    kind, zone, currency : str
+        As its charts say.
+    bars : dict
+        By interval.
+    splits, dividends, gains : list of tuple
+        Instant in seconds, and the numbers.
+    is_boundless : bool
+        Whether it gives all its bars, whatever the question; Yahoo appends the latest one at times.
+    edit : callable or None
+        Changes each chart before it is sent.
+
+    """
 
     kind: str = "EQUITY"
     zone: str = "America/New_York"
@@ -37,9 +52,11 @@ class Instrument:
     splits: list[tuple[int, float, float]] = field(default_factory=list)
     dividends: list[tuple[int, float]] = field(default_factory=list)
     gains: list[tuple[int, float]] = field(default_factory=list)
+    is_boundless: bool = False
+    edit: Callable[[dict[str, Any]], object] | None = None
 
     def chart(self, symbol: str, interval: str, start: int, end: int) -> dict[str, Any]:
-        bars = [bar for bar in self.bars.get(interval, []) if start <= bar[0] < end]
+        bars = [bar for bar in self.bars.get(interval, []) if self.is_boundless or start <= bar[0] < end]
         result: dict[str, Any] = {
             "meta": {
                 "currency": self.currency,
@@ -62,10 +79,12 @@ class Instrument:
         events = self._events(start, end)
         if events:
             result["events"] = events
+        if self.edit is not None:
+            self.edit(result)
         return {"chart": {"result": [result], "error": None}}
 
     def _events(self, start: int, end: int) -> dict[str, Any]:
-        kinds = {
+        kinds: dict[str, dict[str, Any]] = {
             "splits": {
                 str(at): {"date": at, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
                 for at, new, old in self.splits
@@ -103,9 +122,10 @@ class YahooServer:
 
     def __init__(self) -> None:
         self.instruments: dict[str, Instrument] = {}
-        self.near: list[str] = []
+        self.near: list[str] | None = []
         self.failures: deque[Failure] = deque()
         self.action_failures: deque[Failure] = deque()
+        self.search_failures: deque[Failure] = deque()
         self.history: list[str] = []
         self.others: list[str] = []
         self.needed_crumb: str | None = None
@@ -132,7 +152,7 @@ class YahooServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 -- the library's name
+            def do_GET(self) -> None:
                 server._answer(self)
 
             def log_message(self, *args: object) -> None:
@@ -148,8 +168,8 @@ class YahooServer:
             failures = self.failures
         else:
             self.others.append(handler.path)
-            failures = self.action_failures if "range" in query else deque()
-        if failures:
+            failures = self.action_failures if "range" in query else self.search_failures
+        if failures and asked.path.startswith(("/v8/", "/v1/finance/")):
             _fail(handler, failures.popleft())
             return
         status, body, kind = self._body(asked.path, query)
@@ -161,7 +181,7 @@ class YahooServer:
         if path == "/v1/test/getcrumb":
             return 200, self.needed_crumb or CRUMB, "text/plain"
         if path == "/v1/finance/search":
-            return 200, json.dumps({"quotes": [{"symbol": one} for one in self.near]}), "application/json"
+            return 200, json.dumps({"quotes": self.near and [{"symbol": one} for one in self.near]}), "application/json"
         if path.startswith("/v8/finance/chart/"):
             return *self._chart(unquote(path.rpartition("/")[2]), query), "application/json"
         return 404, "<html><title>Yahoo</title></html>", "text/html"

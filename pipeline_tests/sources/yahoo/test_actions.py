@@ -6,20 +6,23 @@ import datetime as dt
 import multiprocessing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
+from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.asking.questions import Question, Window
+from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.yahoo.actions import SOURCE_ACTION_SCHEMA, Split
 from pipeline_defs.sources.yahoo.adapter import YahooSource
 from pipeline_defs.sources.yahoo.ledger import ActionLedger
-from pipeline_tests.sources.yahoo.conftest import NEW_YORK, NOW, daily, minute_bars, request, with_rows
+from pipeline_tests.sources.yahoo.conftest import NEW_YORK, NOW, QUICK, daily, minute_bars, request, with_rows
 from pipeline_tests.sources.yahoo.server import Failure, Instrument, seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
     from pipeline_tests.sources.yahoo.conftest import Ask
     from pipeline_tests.sources.yahoo.server import YahooServer
@@ -188,18 +191,44 @@ def test_what_yahoo_says_anew_of_a_window_replaces_what_was_known_of_it(tmp_path
     assert [path.name for path in tmp_path.glob("*.json")] == ["%5EA%2FB.json"]
 
 
-def _learn_one(folder: Path, number: int) -> None:
+def _work(url: str, folder: Path, number: int) -> int:
     day = dt.date(2023, 1, 1) + dt.timedelta(days=number)
     row = ("GS", day, "dividend", Decimal(number), f"{number} USD")
     frame = pl.DataFrame([row], schema=SOURCE_ACTION_SCHEMA, orient="row")
     ActionLedger(folder).learn("GS", frame, (day, day), None)
+    universe = SourceUniverse.model_validate({"equities": ["GS"]})
+    source = YahooSource(universe=universe, patience=QUICK, endpoint=url, clock=now)
+    return sum(batch.observations.height for batch in source.fetch(daily("2023-10-05", "2023-10-06")))
 
 
-def test_processes_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:
+def now() -> dt.datetime:
+    return NOW
+
+
+def test_processes_that_ask_and_learn_at_once_lose_nothing(server: YahooServer, tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.starmap(_learn_one, [(tmp_path, number) for number in range(1, 13)])
-    assert ActionLedger(tmp_path).known("GS").actions.height == 12
+        rows = pool.starmap(_work, [(server.url, tmp_path / "ledger", number) for number in range(1, 7)])
+    assert rows == [2] * 6
+    assert ActionLedger(tmp_path / "ledger").known("GS").actions.height == 6
 
 
-def test_now_is_after_the_recorded_days() -> None:
-    assert NOW.date() > dt.date(2023, 10, 9)
+def test_a_ledger_that_another_process_holds_too_long_is_named(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / "GS.lock"),
+        pytest.raises(SourceError, match=r"another process has held GS\.json for 0\.05 s"),
+    ):
+        ActionLedger(tmp_path, lock_seconds=0.05).learn("GS", pl.DataFrame(schema=SOURCE_ACTION_SCHEMA), None, None)
+
+
+def test_answers_kept_from_before_a_split_are_let_go(
+    ask: Ask, server: YahooServer, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    eve = dt.datetime(2023, 10, 5, 12, tzinfo=dt.UTC)
+    list(ask(eve).fetch(daily("2023-10-04", "2023-10-04")))
+    kept = home / "answers" / "yahoo" / "one.parquet"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.touch()
+    server.instruments["GS"].splits = [(at("2023-10-05"), 2, 1)]
+    assert ask().refresh_splits() == [Split("GS", dt.date(2023, 10, 5), "2:1")]
+    assert not kept.exists()
+    assert MESSAGE in caplog.text

