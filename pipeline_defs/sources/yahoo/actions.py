@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.sources.asking.exact import shortest_texts
+from pipeline_defs.sources.asking.questions import Action
 from pipeline_defs.sources.yahoo.checking import zone_of
 from pipeline_defs.sources.yahoo.drift import drift
 
@@ -118,6 +119,28 @@ def splits_of(actions: pl.DataFrame) -> list[Split]:
     """
     chosen = actions.filter(pl.col("kind") == SPLIT).sort("ex_date", "text").select("symbol", "ex_date", "text")
     return [Split(*row) for row in chosen.rows()]
+
+
+def told_of(actions: pl.DataFrame) -> tuple[Action, ...]:
+    """Give corporate actions as answers tell them: one of a kind and day.
+
+    Parameters
+    ----------
+    actions : polars.DataFrame
+        `SOURCE_ACTION_SCHEMA`, of one symbol.
+
+    Returns
+    -------
+    tuple of Action
+        By date and kind. Dividends of one day are added, splits of one day multiplied; a dividend of nothing is none.
+
+    """
+    found: dict[tuple[dt.date, str], Decimal] = {}
+    for day, kind, value in actions.filter(pl.col("value") > 0).select("ex_date", "kind", "value").rows():
+        before = found.get((day, kind))
+        joined = value if before is None else before * value if kind == SPLIT else before + value
+        found[day, kind] = _rounded(joined)
+    return tuple(Action(day, kind, value) for (day, kind), value in sorted(found.items()))
 
 
 def _listed(events: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from pipeline_defs.schema.tables import DAY, MINUTE, TICK, table_for
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window
 from pipeline_defs.sources.asking.source import ApiSource
-from pipeline_defs.sources.yahoo.actions import Split, splits_of
+from pipeline_defs.sources.yahoo.actions import Split, splits_of, told_of
 from pipeline_defs.sources.yahoo.bars import NO_TRADE, rows_of
 from pipeline_defs.sources.yahoo.charts import Charts
 from pipeline_defs.sources.yahoo.checking import check_meta
@@ -63,6 +63,7 @@ class YahooSource(ApiSource):
         Dataset("equity_daily", DAY, max_days=3650, kinds=("EQ",), delay_seconds=4 * 3600),
         Dataset("spot_prices", MINUTE, max_days=7, kinds=("EQ", "SPOT"), delay_seconds=1800, history_days=29),
     )
+    live_datasets: ClassVar[tuple[Dataset, ...]] = (Dataset("spot_prices", TICK, max_days=1, kinds=("EQ", "SPOT")),)
     limits: ClassVar[tuple[Limit, ...]] = (Limit(60, 60), Limit(1500, 3600))
     """Yahoo publishes none; these are careful."""
 
@@ -83,7 +84,8 @@ class YahooSource(ApiSource):
             If the window is older than what Yahoo serves.
 
         """
-        refuse_too_old(dataset, window, self.market.trade_date(self.clock()))
+        if dataset.bar_seconds != TICK:
+            refuse_too_old(dataset, window, self.market.trade_date(self.clock()))
         named = [("EQ", one) for one in self.wanted.equities] + [("SPOT", one) for one in self.wanted.indices]
         return [self._listed(kind, one) for kind, one in named if table_for(kind, dataset.bar_seconds) == dataset.table]
 
@@ -107,7 +109,9 @@ class YahooSource(ApiSource):
             check_meta(chart["meta"], question, self.market)
         rows = rows_of(chart, question, self.market)
         self._heed(self._watch.learn_window(symbol, chart, question.window))
-        return Answer(rows, self._note(rows, question))
+        # Bars within the day come with the actions of some days only: the daily ones speak of them.
+        is_daily = question.dataset.bar_seconds == DAY
+        return Answer(rows, self._note(rows, question), told_of(self.actions(question)) if is_daily else None)
 
     def revision(self, dataset: Dataset) -> str:
         """Name the splits that adjust daily bars; what was stored before a new one is asked again.
@@ -191,19 +195,7 @@ class YahooSource(ApiSource):
         return known.filter(pl.col("ex_date").is_between(window.first, window.last))
 
     def known_actions(self, symbol: str) -> pl.DataFrame:
-        """Give all corporate actions of a symbol that this machine was told of; no request is made.
-
-        Parameters
-        ----------
-        symbol : str
-            Yahoo's.
-
-        Returns
-        -------
-        polars.DataFrame
-            `pipeline_defs.sources.yahoo.actions.SOURCE_ACTION_SCHEMA`.
-
-        """
+        """Give all corporate actions of a symbol that this machine was told of, as `actions` does."""
         return _ledger().known(symbol).actions
 
     def splits_since(self, symbol: str, since: dt.date) -> list[Split]:

@@ -142,8 +142,7 @@ class _Hearing:
 
     def _ticks(self, heard: dict[str, list[Any]]) -> Iterator[Heard]:
         for symbol, messages in heard.items():
-            one = self._by_symbol[symbol]
-            yield Heard(one, tick_rows(messages, has_volume=one.kind != "SPOT"))
+            yield Heard(self._by_symbol[symbol], tick_rows(messages))
 
 
 class _Socket(threading.Thread):

@@ -42,25 +42,22 @@ def decode(message: str | bytes) -> Any:  # noqa: ANN401 -- the client's generat
     return pricing if pricing.id and pricing.time > 0 and pricing.price else None
 
 
-def tick_rows(messages: Sequence[Any], *, has_volume: bool) -> pl.DataFrame:
+def tick_rows(messages: Sequence[Any]) -> pl.DataFrame:
     """Make rows of messages of one instrument.
 
     Parameters
     ----------
     messages : sequence of PricingData
         In the order in which they came.
-    has_volume : bool
-        Whether the size of the last trade means anything: an index has none.
 
     Returns
     -------
     polars.DataFrame
-        `pipeline_defs.sources.asking.questions.ANSWER_SCHEMA`. The sizes of the quotes are left out: Yahoo does not say
-        whether they are shares or round lots.
+        `pipeline_defs.sources.asking.questions.ANSWER_SCHEMA`. All sizes are left out: those of the quotes may be
+        shares or round lots, and the size of the last trade has been seen to be the volume of the day.
 
     """
     price = _prices([message.price for message in messages])
-    sizes = [message.last_size or None for message in messages] if has_volume else [None] * len(messages)
     rows = answer_rows(
         {
             "timestamp": pl.from_epoch(pl.Series([message.time for message in messages]), time_unit="ms")
@@ -68,7 +65,6 @@ def tick_rows(messages: Sequence[Any], *, has_volume: bool) -> pl.DataFrame:
             .dt.replace_time_zone("UTC")
             .cast(TIMESTAMP),
             **dict.fromkeys(("open", "high", "low", "close"), price),
-            "volume": pl.Series(sizes, dtype=pl.Int64),
             "bid_price": _prices([message.bid or None for message in messages]),
             "ask_price": _prices([message.ask or None for message in messages]),
         }

@@ -74,8 +74,24 @@ def test_splits_dividends_and_capital_gains_are_kept_exactly(ask: Ask, server: Y
         "prices and volumes as Yahoo adjusted them for splits, not for dividends, at 2023-10-12T12:00Z" in answer.note
     )
     assert "GS SPLIT 1033:1000 on 2023-10-05: earlier bars were adjusted by Yahoo" in answer.note
+    assert [action.value for action in answer.actions or ()] == found["value"].to_list()
     assert len(server.history) == 1
     assert action_requests(server) == 0
+
+
+def test_actions_go_with_the_daily_bars_of_their_day(ask: Ask, server: YahooServer) -> None:
+    server.instruments["GS"].splits = [(at("2023-10-05"), 2, 1), (at("2023-10-05") + 1, 3, 2)]
+    server.instruments["GS"].dividends = [(at("2023-10-05"), 0.24), (at("2023-10-06"), 0.0)]
+    server.instruments["GS"].gains = [(at("2023-10-05"), 1.5)]
+    server.instruments["GS"].bars["1m"] = minute_bars("2023-10-05", (OPEN, 310, 311, 309, 310, 100))
+    batches = list(ask().fetch(daily("2023-10-05", "2023-10-06")))
+    batches += ask().fetch(request("2023-10-05", "2023-10-05", "spot_prices"))
+    day = dt.date(2023, 10, 5)
+    assert [batch.actions is not None and batch.actions.rows() for batch in batches] == [
+        [(0, day, "dividend", Decimal("1.74")), (0, day, "split", Decimal(3))],
+        [],
+        False,
+    ]
 
 
 def test_a_ratio_without_a_last_decimal_is_exact_in_its_text(ask: Ask, server: YahooServer) -> None:

@@ -15,7 +15,7 @@ import pytest
 from websockets.sync.server import serve
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.sources.asking.questions import Dataset, Listed, Window
+from pipeline_defs.sources.asking.questions import Listed, Window
 from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_defs.sources.yahoo import streaming
 from pipeline_defs.sources.yahoo.ticks import decode
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pipeline_defs.sources.yahoo.adapter import YahooSource
     from pipeline_tests.sources.yahoo.conftest import Ask
 
-TICKS = Dataset("spot_prices", 0, 1, ("EQ", "SPOT"))
 RECORDED = json.dumps({"type": "pricing", "message": (FIXTURES / "stream_BTC-USD.b64").read_text().strip()})
 DAMAGED = (
     "no JSON",
@@ -85,7 +84,7 @@ def speaking(*connections: list[str]) -> Iterator[Script]:
 
 def listed(source: YahooSource) -> list[Listed]:
     day = dt.date(2023, 10, 12)
-    return source.list_instruments(source.datasets[1], Window(day, day))
+    return source.list_instruments(source.live_dataset("spot_prices"), Window(day, day))
 
 
 def heard(source: YahooSource, count: int) -> list[Heard | Silence]:
@@ -93,7 +92,7 @@ def heard(source: YahooSource, count: int) -> list[Heard | Silence]:
     stop, told, total = threading.Event(), [], 0
     timer = threading.Timer(10, stop.set)
     timer.start()
-    for one in source.stream(TICKS, listed(source), stop):
+    for one in source.stream(source.live_dataset("spot_prices"), listed(source), stop):
         told.append(one)
         total += one.rows.height if isinstance(one, Heard) else 1
         if total >= count:
@@ -122,7 +121,7 @@ def test_last_prices_are_ticks_with_exact_prices(ask: Ask) -> None:
         told = heard(source, 2)
     when = dt.datetime(2023, 10, 5, 13, 30, 0, 123000, tzinfo=dt.UTC)
     assert sorted(rows(told), key=str) == [
-        ("GS", when, *[Decimal("310.55")] * 4, Decimal(100), Decimal("310.5"), Decimal("310.6")),
+        ("GS", when, *[Decimal("310.55")] * 4, None, Decimal("310.5"), Decimal("310.6")),
         ("^GSPC", when, *[Decimal("4284.52")] * 4, None, None, None),
     ]
     assert [sorted(one) for one in yahoo.subscriptions] == [["GS", "^GSPC"]]
@@ -179,7 +178,7 @@ def test_a_stream_ends_soon_after_it_is_told_to_stop(ask: Ask) -> None:
         source = ask()
         source.endpoint = yahoo.url
         stop = threading.Event()
-        stream = source.stream(TICKS, listed(source), stop)
+        stream = source.stream(source.live_dataset("spot_prices"), listed(source), stop)
         assert isinstance(next(stream), Heard)
         stop.set()
         began = dt.datetime.now(dt.UTC)
