@@ -27,6 +27,7 @@ from pipeline_defs.sources.yahoo.client import HOST
 from pipeline_defs.sources.yahoo.ledger import ActionLedger
 from pipeline_defs.sources.yahoo.naming import underlying_of, venue_of
 from pipeline_defs.sources.yahoo.reach import reach_of, refuse_too_old
+from pipeline_defs.sources.yahoo.replies import UnknownSymbolError
 from pipeline_defs.sources.yahoo.splits import SplitWatch
 from pipeline_defs.sources.yahoo.streaming import listen
 
@@ -108,7 +109,8 @@ class YahooSource(ApiSource):
         if chart is not None:
             check_meta(chart["meta"], question, self.market)
         rows = rows_of(chart, question, self.market)
-        self._heed(self._watch.learn_window(symbol, chart, question.window))
+        if question.listed.kind == "EQ":
+            self._heed(self._watch.learn_window(symbol, chart, question.window))
         # Bars within the day come with the actions of some days only: the daily ones speak of them.
         is_daily = question.dataset.bar_seconds == DAY
         return Answer(rows, self._note(rows, question), told_of(self.actions(question)) if is_daily else None)
@@ -240,6 +242,8 @@ class YahooSource(ApiSource):
             try:
                 chart = self.call(lambda symbol=symbol: self._charts.actions(symbol), f"yahoo {symbol} splits")  # type: ignore[misc]
                 new += self._watch.learn_all(symbol, chart)
+            except UnknownSymbolError:
+                continue  # the question for its bars says so
             except PipelineError as error:
                 _LOGGER.warning("splits of %s are not known: %s", symbol, error)
                 self._watch.doubt(symbol, error.what)

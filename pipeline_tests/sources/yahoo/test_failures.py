@@ -146,9 +146,12 @@ def test_an_unknown_symbol_is_not_tried_again_and_near_ones_are_named(ask: Ask, 
     assert len(server.history) == 1
 
 
-def test_an_unknown_symbol_is_named_also_when_the_search_fails(ask: Ask, server: YahooServer) -> None:
-    server.search_failures.append(Failure("status", 503))
+def test_an_unknown_symbol_is_named_once_also_when_the_search_fails(
+    ask: Ask, server: YahooServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.search_failures.extend([Failure("status", 503)] * 2)
     assert "Yahoo does not know 'NOPE': No data found" in told(ask, equities=["NOPE"])
+    assert caplog.text == ""
 
 
 def test_a_missing_close_is_named_with_the_columns_that_came(ask: Ask, server: YahooServer) -> None:
