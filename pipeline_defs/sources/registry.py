@@ -28,6 +28,12 @@ SOURCES: Final = {
     "polygon": SourceEntry(
         "pipeline_defs.sources.polygon.adapter:PolygonSource", market="US", meaning="Polygon's REST interface."
     ),
+    "yahoo": SourceEntry(
+        "pipeline_defs.sources.yahoo.adapter:YahooSource",
+        market="US",
+        tables=("equity_daily", "spot_prices"),
+        meaning="Yahoo Finance: shares and indices, adjusted for splits by Yahoo.",
+    ),
     "zerodha": SourceEntry(
         "pipeline_defs.sources.zerodha.adapter:ZerodhaSource", meaning="Kite Connect; needs a login each day."
     ),

@@ -242,6 +242,9 @@ def test_the_source_streams_without_showing_a_secret_and_ends_its_process(
     begun = time.monotonic()
     assert list(stream) == []
     assert time.monotonic() - begun < 2
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert any("ticker_process" in command for command in commands)
     assert TOKEN not in "".join(commands)
