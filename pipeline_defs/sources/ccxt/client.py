@@ -253,7 +253,8 @@ def make_exchange(module: Any, name: str, endpoint: str | None, seconds: float) 
         {
             "enableRateLimit": False,
             "timeout": round(seconds * 1000),
-            "options": {"defaultType": "spot", "fetchCurrencies": False},
+            # With a key some clients would list margins and fees of the account as well.
+            "options": {"defaultType": "spot", "fetchCurrencies": False, "fetchMargins": False},
             **_credentials(),
         }
     )

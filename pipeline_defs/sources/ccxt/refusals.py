@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import email.utils
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
@@ -27,6 +28,7 @@ _REFUSED: Final = range(400, 500)
 _BROKEN: Final = range(500, 600)
 _SHOWN: Final = 200
 _NEAR: Final = 5
+_SIGNED: Final = re.compile(r"(signature|sign)=[^&\s]+", re.IGNORECASE)
 _UNKNOWN: Final = ("unknown asset pair", "invalid symbol", "unknown symbol", "symbol not found")
 
 
@@ -56,7 +58,7 @@ def translate(  # noqa: C901, PLR0911 -- one line a case, in the order in which 
     """
     import ccxt  # noqa: PLC0415 -- heavy: only asking needs it
 
-    told = " ".join(str(error).split())[:_SHOWN]
+    told = _SIGNED.sub(r"\1=***", " ".join(str(error).split()))[:_SHOWN]
     answered = f"{exchange} answered {status}"
     if status == _BANNED:
         wait = retry_after(headers)

@@ -80,9 +80,7 @@ def test_a_lost_connection_is_a_silence_and_the_bar_that_ran_then_is_not_told(bi
         [kline(3, "9005"), kline(4, "9006"), None],
     ]
     ticking = itertools.count()
-    source = source_of(
-        binance, pairs=["BTC/USDT"], clock=lambda: KRAKEN_NOW + dt.timedelta(milliseconds=next(ticking))
-    )
+    source = source_of(binance, pairs=["BTC/USDT"], clock=lambda: KRAKEN_NOW + dt.timedelta(milliseconds=next(ticking)))
 
     silence, bar = listening(source, 2)
 
