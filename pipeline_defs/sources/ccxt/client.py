@@ -29,8 +29,9 @@ API_KEY: Final = "CCXT_API_KEY"
 SECRET: Final = "CCXT_SECRET"  # noqa: S105 -- the name of a variable
 _LOGGERS: Final = ("ccxt.base.exchange", "ccxt.async_support.base.exchange")
 _OTHER_TYPES: Final = "fetchMarkets"
-_USUAL_LIMIT: Final = 500
-"""Candles a page, where the client does not know the exchange's own limit; all that were given are used anyway."""
+_USUAL_LIMIT: Final = 100
+"""Candles a page, where the client does not know the exchange's own limit: fewer than any gives, so that an empty page
+is not taken for more than it says."""
 _SHOWN: Final = 80
 _NEAR: Final = 5
 _OK: Final = range(200, 300)

@@ -1,8 +1,8 @@
 """One question to as many pages as it takes.
 
 Every page begins where the one before ended, and the walk goes on to the end of what is asked: an empty or a short page
-does not end it, for exchanges give those within an outage, too. A page that does not begin where it was asked to, and
-runs to the present instead, is an exchange that keeps its newest candles only: that is an error, not a gap.
+does not end it, for exchanges give those within an outage, too. A full page that does not begin where it was asked to
+may come from an exchange that gives its newest candles whatever is asked for: that is an error, not a gap.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Walk:
             wanted = min(self._limit, -(-(end - cursor) // self._step))
             page = self._ask_page(cursor, wanted)
             times = page["time"].drop_nulls()
-            self._refuse_newest_only(times, cursor, wanted, now)
+            self._refuse_newest_only(times, cursor, wanted)
             inside = (page["time"] >= cursor) & (page["time"] < end)
             pages.append(page.filter(inside.fill_null(value=True)))
             reached = times.filter((times >= cursor) & (times < end)).max()
@@ -84,20 +84,26 @@ class Walk:
                 cursor += wanted * self._step
         return pl.concat(pages)
 
-    def _refuse_newest_only(self, times: pl.Series, cursor: int, wanted: int, now: int) -> None:
-        first, last = times.min(), times.max()
-        if not isinstance(first, int) or not isinstance(last, int) or first <= cursor:
+    def _refuse_newest_only(self, times: pl.Series, cursor: int, wanted: int) -> None:
+        first = times.min()
+        if not isinstance(first, int) or first <= cursor:
             return
+        full = self._limit if self._exchange in NEWEST_ONLY else wanted
+        if len(times) < full or (len(times) == wanted and self._begins_at(first, cursor)):
+            # Fewer than it could give, or the first ones of them: nothing was there before.
+            return
+        raise SourceError(
+            f"{self._exchange} serves only the newest {len(times)} candles of {self._timeframe}, from"
+            f" {_instant(first)} on; asked from {_instant(cursor)}",
+            next_step="ask for later days, or write longer bars into the universe file (bars: spot_prices: 1h)",
+        )
+
+    def _begins_at(self, first: int, cursor: int) -> bool:
+        """Ask for one candle: it is the same first one, unless the exchange counts from the present backwards."""
         if self._exchange in NEWEST_ONLY:
-            cut = len(times) >= self._limit
-        else:
-            cut = len(times) >= wanted and last + 2 * self._step > now
-        if cut:
-            raise SourceError(
-                f"{self._exchange} serves only the newest {len(times)} candles of {self._timeframe}, from"
-                f" {_instant(first)} on; asked from {_instant(cursor)}",
-                next_step="ask for later days, or write longer bars into the universe file (bars: spot_prices: 1h)",
-            )
+            return False
+        times = self._ask_page(cursor, 1)["time"].drop_nulls()
+        return times.is_empty() or (len(times) == 1 and times.item() == first)
 
     def _refuse_older_only(self, times: pl.Series, cursor: int) -> None:
         # Some exchanges give the candle before the first one that is asked for; that one says nothing.

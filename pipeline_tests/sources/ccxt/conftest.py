@@ -41,7 +41,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def binance() -> Iterator[ExchangeServer]:
-    candles = {("BTCUSDT", HOUR): recorded_hours(), ("BTCBUSD", MINUTE): recorded_minutes()}
+    candles = {("BTCUSDT", HOUR): dict(recorded_hours()), ("BTCBUSD", MINUTE): dict(recorded_minutes())}
     with running(ExchangeServer(candles)) as server:
         yield server
 
@@ -51,7 +51,7 @@ def kraken() -> Iterator[ExchangeServer]:
     """Five minutes of the three days before noon, as Kraken pads them: also where nothing traded."""
     now = round(KRAKEN_NOW.timestamp() * 1000)
     candles = {
-        ("XBTUSDT", length): invented(epoch_ms(KRAKEN_NOW.date() - dt.timedelta(days=3)), now, length)
+        ("XBTUSDT", length): dict(invented(epoch_ms(KRAKEN_NOW.date() - dt.timedelta(days=3)), now, length))
         for length in (MINUTE, 5 * MINUTE, HOUR)
     }
     with running(ExchangeServer(candles, now=lambda: now)) as server:

@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def epoch_ms(day: dt.date) -> int:
     return round(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1000)
 
 
+@cache
 def recorded_hours() -> dict[int, Candle]:
     with HOURS.open(encoding="utf-8") as lines:
         rows = list(csv.reader(lines))
@@ -53,12 +55,14 @@ def recorded_hours() -> dict[int, Candle]:
     }
 
 
+@cache
 def recorded_minutes() -> dict[int, Candle]:
     begin = epoch_ms(MINUTES_DAY)
     with MINUTES.open(encoding="utf-8") as lines:
         return {begin + int(row[0]): _candle(row) for row in csv.reader(lines)}
 
 
+@cache
 def invented(first: int, last: int, step: int) -> dict[int, Candle]:
     """Candles of our own from first to last, both inclusive."""
     return {

@@ -273,7 +273,7 @@ def test_a_parser_of_the_client_that_stumbles_is_a_changed_format(
 ) -> None:
     source = source_of(binance)
     question = question_of(source)
-    monkeypatch.setattr(source._asked().exchange, "parse_ohlcv", lambda *_: {}["missing"])
+    monkeypatch.setattr(source._asked().exchange, "parse_ohlcv", lambda *_: dict[str, int]()["missing"])
 
     with pytest.raises(SchemaDriftError, match=r"binance's reply cannot be read: KeyError 'missing'"):
         source.ask(question)

@@ -75,11 +75,24 @@ def test_what_has_not_begun_is_not_asked_for() -> None:
     assert asked == [START]
 
 
-def test_an_exchange_that_runs_to_the_present_wherever_one_begins_is_found_out() -> None:
-    newest = [FUTURE - minute * STEP for minute in range(500, 0, -1)]
+@pytest.mark.parametrize("newest", [FUTURE, FUTURE - 600 * STEP])
+@pytest.mark.parametrize("heeds_limit", [True, False])
+def test_an_exchange_that_gives_its_newest_wherever_one_begins_is_found_out(newest: int, *, heeds_limit: bool) -> None:
+    """Also where nothing has traded for long."""
+    candles = [newest - minute * STEP for minute in range(800, 0, -1)]
 
-    with pytest.raises(SourceError, match="some serves only the newest 500 candles of 1m"):
-        Walk(lambda *_: frame(newest), "some", "1m", STEP, 500).collect(START, START + 600 * STEP, FUTURE)
+    with pytest.raises(SourceError, match=r"some serves only the newest .* candles of 1m, from"):
+        Walk(lambda _, limit: frame(candles[-limit:] if heeds_limit else candles), "some", "1m", STEP, 500).collect(
+            START, START + 600 * STEP, FUTURE
+        )
+
+
+def test_a_full_page_behind_an_outage_is_no_such_exchange() -> None:
+    candles = [START + minute * STEP for minute in range(300, 1000)]
+
+    rows = Walk(open_ended(candles, 500), "some", "1m", STEP, 500).collect(START, START + 900 * STEP, FUTURE)
+
+    assert rows["time"].to_list() == candles[:600]
 
 
 def test_a_pair_that_was_listed_later_is_no_such_exchange() -> None:

@@ -114,7 +114,7 @@ def test_the_smallest_step_of_a_price_is_exact(precision: object, mode: int, exp
 
 
 def test_what_is_no_spot_pair_is_refused() -> None:
-    markets = {"BTC/USDT:USDT": {"spot": False, "type": "swap"}, "BTC/USDT": {"spot": True}}
+    markets: dict[str, dict[str, Any]] = {"BTC/USDT:USDT": {"spot": False, "type": "swap"}, "BTC/USDT": {"spot": True}}
 
     with pytest.raises(SourceError) as caught:
         list_pair("binance", markets, 4, Named(symbol="BTC/USDT:USDT"))
