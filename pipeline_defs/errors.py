@@ -47,12 +47,20 @@ class SourceError(PipelineError):
     """A source delivered nothing usable: unknown layout, damaged archive, empty input."""
 
 
+class UnansweredError(SourceError):
+    """A source could not be asked successfully now; later it may."""
+
+
 class SchemaDriftError(SourceError):
     """Columns differ from every layout known for the source."""
 
 
 class DamageError(SourceError):
     """So much of a partition was damaged that nothing of it was stored."""
+
+
+class DataError(SourceError, ValueError):
+    """A batch is not what the contract of sources says: a defect of its adapter."""
 
 
 class WarehouseError(PipelineError):
