@@ -43,6 +43,7 @@ class CcxtSource(ApiSource):
 
     name = "ccxt"
     datasets: ClassVar[tuple[Dataset, ...]] = (Dataset("spot_prices", 60, 7, ("PAIR",), delay_seconds=60),)
+    live_datasets: ClassVar[tuple[Dataset, ...]] = datasets
     limits: ClassVar[tuple[Limit, ...]] = (Limit(10, 1.0), *(limit for _, limit in _PACES))
     version: ClassVar[str] = "spot candles 1"
     vendor_url: ClassVar[str] = "https://docs.ccxt.com"

@@ -58,7 +58,12 @@ def start() -> Iterator[Offline]:
     hours = recorded_hours() | invented(epoch_ms(dt.date(2018, 5, 6)), epoch_ms(LAST) + 24 * HOUR, HOUR)
     with running(ExchangeServer({("BTCUSDT", HOUR): hours})) as server:
         yield Offline(
-            environment={"PIPELINE_CCXT_ENDPOINT": server.url, "CCXT_API_KEY": KEY, "CCXT_SECRET": SECRET},
+            environment={
+                "PIPELINE_CCXT_ENDPOINT": server.url,
+                "CCXT_API_KEY": KEY,
+                "CCXT_SECRET": SECRET,
+                "PIPELINE_FIRST_DATE": "2018-05-01",  # the recorded hours are older than the usual first partition
+            },
             universe={"exchange": "binance", "bars": {"spot_prices": "1h"}, "pairs": ["BTC/USDT"]},
             trade_date=DAY,
             expected={"spot_prices": [_row(hour, values) for hour, values in enumerate(_HOURS)]},
