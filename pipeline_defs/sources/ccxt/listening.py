@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.errors import PipelineError
+from pipeline_defs.errors import PipelineError, SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import redact
 from pipeline_defs.sources.asking.streaming import Heard, Silence
@@ -93,6 +93,8 @@ class Ear:
                 try:
                     told = self._told.get(timeout=_LOOK_SECONDS)
                 except queue.Empty:
+                    if not thread.is_alive():
+                        self._refuse_dead()
                     continue
                 if isinstance(told, PipelineError):
                     raise told
@@ -100,6 +102,12 @@ class Ear:
         finally:
             self._left.set()
             thread.join(_JOIN_SECONDS)
+
+    def _refuse_dead(self) -> None:
+        raise SourceError(
+            f"the thread that listens to {self.client.name} has died",
+            next_step="start the recording again; if it happens again, report it with what was printed",
+        )
 
     @property
     def _is_over(self) -> bool:

@@ -373,6 +373,12 @@ def test_a_reply_that_is_wrongly_packed_is_asked_again(binance: ExchangeServer) 
     assert error.what.startswith("binance could not be asked: ")
 
 
+def test_what_an_exchange_cannot_do_is_refused(binance: ExchangeServer) -> None:
+    error = refusal(binance, Canned(200, '{"code": -1128, "msg": "Combination of optional parameters invalid."}'))
+
+    assert error.what.startswith("binance cannot do it: ")
+
+
 def test_another_refusal_of_the_exchange_is_told_as_it_is(kraken: ExchangeServer) -> None:
     changed: dict[str, Any] = {"exchange": "kraken", "pairs": ["BTC/USDT"], "clock": lambda: KRAKEN_NOW}
     source = source_of(kraken, **changed)

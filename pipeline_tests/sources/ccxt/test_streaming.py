@@ -140,3 +140,36 @@ def test_a_pair_that_is_refused_ends_the_stream(binance: ExchangeServer) -> None
         next(source.stream(dataset, [unknown], threading.Event()))
 
     assert "near names: BTC/USDT" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_dies_is_an_error_and_no_endless_wait(
+    binance: ExchangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(*_: Any) -> None:
+        raise RuntimeError("no more threads")
+
+    monkeypatch.setattr("pipeline_defs.sources.ccxt.listening.Ear._run", dying)
+    source = source_of(binance, pairs=["BTC/USDT"])
+
+    with pytest.raises(SourceError, match="the thread that listens to binance has died"):
+        listening(source, 1)
+
+
+def test_a_message_that_cannot_be_read_ends_the_stream(
+    binance: ExchangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binance.pushes = [[kline(0, "9001"), kline(1, "9001"), None]]
+    monkeypatch.setattr("pipeline_defs.sources.ccxt.listening.candle_texts", lambda _: dict[str, int]()["missing"])
+    source = source_of(binance, pairs=["BTC/USDT"], clock=lambda: KRAKEN_NOW)
+
+    with pytest.raises(SourceError, match=r"binance's reply cannot be read: KeyError 'missing'"):
+        listening(source, 1)
+
+
+def test_an_unreachable_stream_is_tried_until_told_to_stop(binance: ExchangeServer) -> None:
+    source = source_of(binance, pairs=["BTC/USDT"], clock=lambda: KRAKEN_NOW)
+    source.list_instruments(source.datasets[0], Window(KRAKEN_NOW.date(), KRAKEN_NOW.date()))
+    source.endpoint = "http://127.0.0.1:9"
+
+    assert listening(source, 1, seconds=0.8) == []
