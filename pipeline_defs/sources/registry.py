@@ -20,6 +20,11 @@ SOURCES: Final = {
         kinds=frozenset({"csv", "postgres"}),
         meaning="Files of the NSE and of its data vendors.",
     ),
+    "interactive_brokers": SourceEntry(
+        "pipeline_defs.sources.interactive_brokers.adapter:InteractiveBrokersSource",
+        market="US",
+        meaning="History from a running TWS or IB Gateway.",
+    ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""
 
