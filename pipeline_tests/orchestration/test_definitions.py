@@ -48,7 +48,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
 
     assert keys == {
-        *(f"{source}/{table}" for source in SOURCES for table in TABLES),
+        *(f"{source}/{table}" for source, entry in SOURCES.items() for table in entry.tables),
         *BARS,
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
@@ -59,7 +59,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "bars", "catalogs"}, spec.key
+        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
         assert spec.partitions_def is not None, spec.key
@@ -81,7 +81,7 @@ def test_lineage_runs_from_tables_to_bars_and_catalogs() -> None:
         for key in graph.get_all_asset_keys()
     }
 
-    assert parents["options_daily"] == ["nse_csv/options_ticks"]
+    assert parents["options_daily"] == ["nse_csv/options_ticks", "zerodha/options_ticks"]
     assert parents["catalogs/nautilus"] == ["nse_csv/futures_ticks", "nse_csv/options_ticks", "nse_csv/spot_prices"]
     assert parents["catalogs/certificate"] == [f"catalogs/{name}" for name in sorted(EXPORTERS)]
     assert parents["nse_csv/options_ticks"] == []

@@ -1,4 +1,4 @@
-"""What each API source's tests offer to the tests that all sources share: a loopback server that speaks its protocol."""
+"""What each API source offers to the tests that all sources share: a loopback server that speaks its protocol."""
 
 from __future__ import annotations
 

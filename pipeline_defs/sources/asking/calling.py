@@ -78,6 +78,9 @@ class Caller:
     """
 
     def __init__(self, limits: SharedLimits, patience: Patience) -> None:
+        from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks  # noqa: PLC0415 -- as below
+
+        set_on_retry_hooks([LoggingOnRetryHook])  # its default prints where the command line prints results
         self._limits = limits
         self.patience = patience
 

@@ -260,6 +260,8 @@ def answer_rows(columns: Mapping[str, pl.Series | list[Any]]) -> pl.DataFrame:
 
     """
     frame = pl.DataFrame(columns)
+    if frame.is_empty():
+        return pl.DataFrame(schema=ANSWER_SCHEMA)
     for name, dtype in frame.schema.items():
         if dtype.is_float():
             raise TypeError(f"column {name!r} holds floats: make them exact first")

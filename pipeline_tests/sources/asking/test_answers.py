@@ -77,6 +77,11 @@ def test_a_forgotten_answer_is_gone(tmp_path: Path) -> None:
     assert answers.get(question()) is None
 
 
+def test_no_rows_are_no_rows() -> None:
+    assert answer_rows({}).is_empty()
+    assert Answer(answer_rows({"close": []})).rows.is_empty()
+
+
 def test_floats_are_refused_where_an_answer_is_made() -> None:
     with pytest.raises(TypeError, match="'close' holds floats"):
         answer_rows({"timestamp": [NOON], "close": [1.5]})

@@ -1,4 +1,4 @@
-"""What this source offers to the tests that all sources share: hours of May 2018 at a server shaped like Binance."""
+"""What this source offers to the tests that all sources share: hours of May 2018, moved to 2025, at a server shaped like Binance."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pipeline_tests.sources.offline import Offline, Row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DAY = dt.date(2018, 5, 2)
-LAST = dt.date(2018, 5, 30)
+SHIFT = dt.date(2025, 5, 2) - dt.date(2018, 5, 2)
+"""The hours were recorded in 2018, before the first partition that there is by default: they are served as of 2025."""
+DAY = dt.date(2018, 5, 2) + SHIFT
+LAST = dt.date(2018, 5, 30) + SHIFT
 KEY, SECRET = "key-of-an-exchange-for-tests", "secret-of-an-exchange-for-tests"
 
 _HOURS = (
@@ -43,7 +45,7 @@ _HOURS = (
     ("9225.96", "9266", "9200.8", "9261.25", "827.417945"),
     ("9261.25", "9268", "9210.38", "9247.84", "1390.12941"),
 )
-"""Open, high, low, close, volume of the hours of 2 May 2018, from 00:00 UTC on."""
+"""Open, high, low, close, volume of the hours of that day, from 00:00 UTC on."""
 
 
 def _row(hour: int, values: tuple[str, ...]) -> Row:
@@ -55,20 +57,21 @@ def _row(hour: int, values: tuple[str, ...]) -> Row:
 @contextmanager
 def start() -> Iterator[Offline]:
     """Serve BTC/USDT: five days as they were, the rest of the month invented."""
-    hours = recorded_hours() | invented(epoch_ms(dt.date(2018, 5, 6)), epoch_ms(LAST) + 24 * HOUR, HOUR)
+    later = SHIFT.days * 24 * HOUR
+    recorded = {stamp + later: candle for stamp, candle in recorded_hours().items()}
+    hours = recorded | invented(epoch_ms(dt.date(2018, 5, 6) + SHIFT), epoch_ms(LAST) + 24 * HOUR, HOUR)
     with running(ExchangeServer({("BTCUSDT", HOUR): hours})) as server:
         yield Offline(
             environment={
                 "PIPELINE_CCXT_ENDPOINT": server.url,
                 "CCXT_API_KEY": KEY,
                 "CCXT_SECRET": SECRET,
-                "PIPELINE_FIRST_DATE": "2018-05-01",  # the recorded hours are older than the usual first partition
             },
             universe={"exchange": "binance", "bars": {"spot_prices": "1h"}, "pairs": ["BTC/USDT"]},
             trade_date=DAY,
             expected={"spot_prices": [_row(hour, values) for hour, values in enumerate(_HOURS)]},
             requests=lambda: list(server.requests),
             secrets=[KEY, SECRET],
-            range=(dt.date(2018, 5, 1), LAST),
+            range=(dt.date(2018, 5, 1) + SHIFT, LAST),
             fail_next=server.fail_next,
         )
