@@ -1,4 +1,7 @@
-"""What this source offers to the tests that all sources share: hours of May 2018, moved to 2025, at a server shaped like Binance."""
+"""What this source offers to the tests that all sources share: hours of May 2018 at a server shaped like Binance.
+
+They are served as of 2025, where there are partitions.
+"""
 
 from __future__ import annotations
 
