@@ -14,7 +14,6 @@ import polars as pl
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.batches import FILE_SCHEMA, Finding, ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.sources.manual_csv.batches import Reading, build_batches, shown
-from pipeline_defs.sources.manual_csv.chunks import read_chunks
 from pipeline_defs.sources.manual_csv.contracts import Contracts
 from pipeline_defs.sources.manual_csv.inputs import Inputs, find_inputs
 from pipeline_defs.sources.manual_csv.reasons import EMPTY_FILE
@@ -38,7 +37,7 @@ _COUNT_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualCsvSource(Source):
-    """CSV and Parquet files with declared columns, and the files of the generic exports.
+    """CSV and Parquet files and workbooks with declared columns, and the files of the generic exports.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ class ManualCsvSource(Source):
         for index, source in enumerate(found.files):
             files.append((index, str(source.path), None, source.logical_name, *source.digest(), source.layout))
             lines = 0
-            for chunk in read_chunks(source.path, source.columns, source.mapping.separator) if source.columns else ():
+            for chunk in source.chunks():
                 lines += chunk.fields.height + chunk.unfit.height
                 read = read_rows(chunk.fields, source, index, contracts, request.underlying)
                 counts.append(_count(read.rows, index))
@@ -181,7 +180,7 @@ def _judge_left_out(found: Inputs) -> tuple[Finding, ...]:
             Finding(
                 "ignored_files",
                 passed=False,
-                expected="only CSV and Parquet files, mappings and sidecars",
+                expected="only CSV and Parquet files, workbooks, mappings and sidecars",
                 found=f"{len(found.foreign)} others",
                 detail=shown(found.foreign),
             )

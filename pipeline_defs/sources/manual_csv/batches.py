@@ -22,7 +22,7 @@ from pipeline_defs.schema.batches import (
 )
 from pipeline_defs.schema.columns import MARKET_ZONE
 from pipeline_defs.schema.tables import TICK
-from pipeline_defs.sources.manual_csv.chunks import line_text, read_chunks
+from pipeline_defs.sources.manual_csv.chunks import line_text
 from pipeline_defs.sources.manual_csv.contracts import Contracts, describe_contracts
 from pipeline_defs.sources.manual_csv.lines import LINE
 from pipeline_defs.sources.manual_csv.rows import PLACE, REFUSED_SCHEMA
@@ -213,7 +213,7 @@ def _with_texts(reading: Reading, refused: pl.DataFrame) -> pl.DataFrame:
     found = [pl.DataFrame(schema=REJECT_SCHEMA)]
     for (index,), own in refused.group_by("file_index", maintain_order=True):
         one = reading.inputs[int(str(index))]
-        for chunk in read_chunks(one.path, one.columns, one.mapping.separator):
+        for chunk in one.chunks():
             lines = chunk.fields.filter(pl.col(LINE).is_in(own["line"].implode()))
             texts = lines.select(line=LINE).with_columns(text=line_text(lines, one.mapping.separator))
             found.append(own.join(texts, on="line", how="inner").select(list(REJECT_SCHEMA)))
