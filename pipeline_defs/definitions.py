@@ -6,14 +6,14 @@ import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, resources
-from pipeline_defs.sources.registry import SOURCES
+from pipeline_defs.sources.registry import SOURCES, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
 
 defs: dg.Definitions = dg.Definitions(
     assets=[
         *map(assets.build_source_assets, sources),
-        assets.build_bar_assets(sources),
+        assets.build_bar_assets(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
     ],

@@ -7,8 +7,10 @@ A special session adds a day or replaces the hours of one, and wins over a holid
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Final
 
 from pipeline_defs.errors import MarketRuleError
@@ -110,6 +112,54 @@ def session_calendar() -> Calendar:
             for day in every_day
             if day in special_days or (day.weekday() < FIRST_WEEKEND_DAY and day not in holidays)
         ],
+    )
+
+
+def hours_on(trade_date: dt.date, segment: str) -> Hours | None:
+    """Find the hours of a segment on a day.
+
+    Parameters
+    ----------
+    trade_date : datetime.date
+        Day in India.
+    segment : str
+        One of `SEGMENTS`.
+
+    Returns
+    -------
+    Hours or None
+        None when the segment was closed all day.
+
+    Raises
+    ------
+    MarketRuleError
+        If the day lies outside the calendar, or the segment is unknown.
+
+    """
+    calendar = session_calendar()
+    refuse_uncovered(calendar, trade_date)
+    if segment not in SEGMENTS:
+        raise MarketRuleError(f"segment {segment!r} has no sessions, expected one of {', '.join(SEGMENTS)}")
+    special = calendar.special_hours.get((segment, trade_date))
+    if special is not None:
+        return special
+    if trade_date.weekday() >= FIRST_WEEKEND_DAY or trade_date in calendar.holidays:
+        return None
+    eras = calendar.regular_hours[segment]
+    return eras[bisect_right(eras, trade_date, key=itemgetter(0)) - 1][1]
+
+
+def refuse_uncovered(calendar: Calendar, day: dt.date) -> None:
+    """Refuse a day outside the calendar."""
+    if not calendar.first <= day <= calendar.last:
+        raise uncovered(calendar, f"{day} lies outside the session calendar")
+
+
+def uncovered(calendar: Calendar, what: str) -> MarketRuleError:
+    """Say what the calendar covers."""
+    return MarketRuleError(
+        f"{what}, which covers {calendar.first} to {calendar.last}",
+        next_step="check the date; a later year needs its holidays in pipeline_defs/markets/data/nse_holidays.csv",
     )
 
 

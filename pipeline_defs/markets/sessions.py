@@ -9,17 +9,15 @@ import datetime as dt
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from pipeline_defs.errors import MarketRuleError
-from pipeline_defs.markets.session_tables import FIRST_WEEKEND_DAY, SEGMENTS, session_calendar
+from pipeline_defs.markets.session_tables import hours_on, refuse_uncovered, session_calendar, uncovered
 
 if TYPE_CHECKING:
-    from pipeline_defs.markets.session_tables import Calendar, Hours
+    from pipeline_defs.markets.session_tables import Hours
 
 IST: Final = ZoneInfo("Asia/Kolkata")
 
@@ -78,7 +76,7 @@ def session_on(trade_date: dt.date, segment: str = "FO") -> Session | None:
         If the day lies outside the calendar, or the segment is unknown.
 
     """
-    hours = _hours_on(trade_date, segment)
+    hours = hours_on(trade_date, segment)
     if hours is None:
         return None
     return Session(
@@ -111,7 +109,7 @@ def continuous_until(trade_date: dt.date, segment: str = "CM") -> dt.datetime | 
         If the day lies outside the calendar, or the segment is unknown.
 
     """
-    hours = _hours_on(trade_date, segment)
+    hours = hours_on(trade_date, segment)
     return None if hours is None else _instant(trade_date, hours.continuous_until)
 
 
@@ -125,7 +123,7 @@ def is_session(trade_date: dt.date) -> bool:
 
     """
     calendar = session_calendar()
-    _refuse_uncovered(calendar, trade_date)
+    refuse_uncovered(calendar, trade_date)
     at = bisect_left(calendar.dates, trade_date)
     return at < len(calendar.dates) and calendar.dates[at] == trade_date
 
@@ -150,8 +148,8 @@ def session_dates(start: dt.date, end: dt.date) -> list[dt.date]:
 
     """
     calendar = session_calendar()
-    _refuse_uncovered(calendar, start)
-    _refuse_uncovered(calendar, end)
+    refuse_uncovered(calendar, start)
+    refuse_uncovered(calendar, end)
     return calendar.dates[bisect_left(calendar.dates, start) : bisect_right(calendar.dates, end)]
 
 
@@ -177,8 +175,8 @@ def sessions_between(start: dt.date, end: dt.date, segment: str = "FO") -> pl.Da
 
     """
     calendar = session_calendar()
-    _refuse_uncovered(calendar, start)
-    _refuse_uncovered(calendar, end)
+    refuse_uncovered(calendar, start)
+    refuse_uncovered(calendar, end)
     return _session_frame(segment).filter(pl.col("session_date").is_between(start, end))
 
 
@@ -192,10 +190,10 @@ def previous_session(date: dt.date) -> dt.date:
 
     """
     calendar = session_calendar()
-    _refuse_uncovered(calendar, date)
+    refuse_uncovered(calendar, date)
     at = bisect_left(calendar.dates, date)
     if at == 0:
-        raise _uncovered(calendar, f"no session is known before {date}")
+        raise uncovered(calendar, f"no session is known before {date}")
     return calendar.dates[at - 1]
 
 
@@ -209,10 +207,10 @@ def next_session(date: dt.date) -> dt.date:
 
     """
     calendar = session_calendar()
-    _refuse_uncovered(calendar, date)
+    refuse_uncovered(calendar, date)
     at = bisect_right(calendar.dates, date)
     if at == len(calendar.dates):
-        raise _uncovered(calendar, f"no session is known after {date}")
+        raise uncovered(calendar, f"no session is known after {date}")
     return calendar.dates[at]
 
 
@@ -246,22 +244,9 @@ def last_covered_date() -> dt.date:
     return session_calendar().last
 
 
-def _hours_on(trade_date: dt.date, segment: str) -> Hours | None:
-    calendar = session_calendar()
-    _refuse_uncovered(calendar, trade_date)
-    _refuse_unknown_segment(segment)
-    special = calendar.special_hours.get((segment, trade_date))
-    if special is not None:
-        return special
-    if trade_date.weekday() >= FIRST_WEEKEND_DAY or trade_date in calendar.holidays:
-        return None
-    eras = calendar.regular_hours[segment]
-    return eras[bisect_right(eras, trade_date, key=itemgetter(0)) - 1][1]
-
-
 @cache
 def _session_frame(segment: str) -> pl.DataFrame:
-    days = [(day, hours) for day in session_calendar().dates if (hours := _hours_on(day, segment)) is not None]
+    days = [(day, hours) for day in session_calendar().dates if (hours := hours_on(day, segment)) is not None]
     return pl.DataFrame(
         [
             (day, segment, _instant(day, hours.open), _instant(day, hours.close), hours.kind, _source(day, hours))
@@ -280,20 +265,3 @@ def _source(day: dt.date, hours: Hours) -> str:
 
 def _instant(day: dt.date, time: dt.time) -> dt.datetime:
     return dt.datetime.combine(day, time, IST).astimezone(dt.UTC)
-
-
-def _refuse_uncovered(calendar: Calendar, day: dt.date) -> None:
-    if not calendar.first <= day <= calendar.last:
-        raise _uncovered(calendar, f"{day} lies outside the session calendar")
-
-
-def _refuse_unknown_segment(segment: str) -> None:
-    if segment not in SEGMENTS:
-        raise MarketRuleError(f"segment {segment!r} has no sessions, expected one of {', '.join(SEGMENTS)}")
-
-
-def _uncovered(calendar: Calendar, what: str) -> MarketRuleError:
-    return MarketRuleError(
-        f"{what}, which covers {calendar.first} to {calendar.last}",
-        next_step="check the date; a later year needs its holidays in pipeline_defs/markets/data/nse_holidays.csv",
-    )

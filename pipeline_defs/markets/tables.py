@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 HOLIDAYS: Final = "nse_holidays.csv"
 SPECIAL_SESSIONS: Final = "nse_special_sessions.csv"
 HOURS: Final = "nse_hours.csv"
+US_HOLIDAYS: Final = "us_holidays.csv"
+US_SHORT_SESSIONS: Final = "us_short_sessions.csv"
 EXPIRY_RULES: Final = "expiry_rules.csv"
 INDEX_NAMES: Final = "index_names.csv"
 

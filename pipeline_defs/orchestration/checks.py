@@ -12,11 +12,12 @@ from typing import Final
 
 import dagster as dg
 
+from pipeline_defs.markets.market import market
 from pipeline_defs.orchestration import comparisons, evidence
 from pipeline_defs.orchestration.assets.bars import BAR_TABLES
 from pipeline_defs.orchestration.assets.catalogs import EXPORTED_SOURCE, catalog_key
 from pipeline_defs.orchestration.assets.describing import failures_explained, partitioned_check
-from pipeline_defs.orchestration.assets.sources import TABLES, table_key
+from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.partitions import (
     catalog_partitions,
     finished_sessions,
@@ -24,6 +25,7 @@ from pipeline_defs.orchestration.partitions import (
     split_catalog_key,
 )
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.sources.registry import source_entry, source_market
 from pipeline_defs.storage.locations import Location, S3Location
 from pipeline_defs.warehouse.connection import Warehouse
 
@@ -179,7 +181,7 @@ BAR_CHECKS: Final = (
 
 def build_source_checks(source: str) -> list[dg.AssetChecksDefinition]:
     """Make the checks of every table of a source."""
-    return [_build(table_key(source, table), table, source, SOURCE_CHECKS) for table in TABLES]
+    return [_build(table_key(source, table), table, source, SOURCE_CHECKS) for table in source_entry(source).tables]
 
 
 def build_bar_checks() -> list[dg.AssetChecksDefinition]:
@@ -266,7 +268,8 @@ def judge_sessions(warehouse: Warehouse, underlying: str, sessions: list[dt.date
 
 
 def _build(key: dg.AssetKey, table: str, source: str, checks: tuple[Check, ...]) -> dg.AssetChecksDefinition:
-    partitions = session_partitions()
+    calendar = market(source_market(source) if source else "NSE")
+    partitions = session_partitions(market_name=calendar.name)
     by_name = {check.name: check for check in checks}
     specs = [partitioned_check(check.name, key, check.meaning, partitions, blocking=check.blocking) for check in checks]
 
@@ -274,7 +277,7 @@ def _build(key: dg.AssetKey, table: str, source: str, checks: tuple[Check, ...])
         name=f"check_{'_'.join(key.path)}", specs=specs, can_subset=True, required_resource_keys={WAREHOUSE}
     )
     def table_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        partition = evidence.Partition(table, source, dt.date.fromisoformat(context.partition_key))
+        partition = evidence.Partition(table, source, dt.date.fromisoformat(context.partition_key), calendar.zone)
         with failures_explained():
             opened = open_warehouse_of(context.resources)
         for check in sorted(context.selected_asset_check_keys):

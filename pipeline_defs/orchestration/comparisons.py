@@ -42,19 +42,22 @@ WHERE NOT EXISTS (SELECT FROM loads AS l WHERE l.load_id = o.load_id AND l.datas
                   AND l.trade_date = %(trade_date)s AND l.source = %(source)s)
 """
 
-# Both sides by instrument, resolution and source over the whole calendar day: what the bars left out because it lay
-# outside the session's hours shows as a difference. The last price comes by another way than the bars took.
+# Bars are made of the sessions of India: options that trade elsewhere have none. Both sides by instrument, resolution
+# and source over the whole calendar day: what the bars left out because it lay outside the session's hours shows as a
+# difference. The last price comes by another way than the bars took.
 _BARS_AGAINST_TICKS: Final = """
 WITH ticks AS (
     SELECT instrument_id, bar_seconds, source, count(*) AS observations, sum(volume) AS volume, max(high) AS high,
            min(low) AS low
     FROM options_ticks
     WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds <= %(longest)s
+          AND instrument_id IN (SELECT instrument_id FROM instrument_terms WHERE currency = 'INR')
     GROUP BY 1, 2, 3),
 last_ticks AS (
     SELECT DISTINCT ON (instrument_id, bar_seconds, source) instrument_id, bar_seconds, source, close
     FROM options_ticks
     WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds <= %(longest)s
+          AND instrument_id IN (SELECT instrument_id FROM instrument_terms WHERE currency = 'INR')
     ORDER BY instrument_id, bar_seconds, source, "timestamp" DESC, sequence DESC),
 bars AS (
     SELECT instrument_id, bar_seconds, source, sum(observations) AS observations, sum(volume) AS volume,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline_defs.orchestration.partitions import MARKET_ZONE
 from pipeline_defs.warehouse.days import day_bounds
 
 if TYPE_CHECKING:
@@ -60,16 +61,20 @@ class Partition:
         An observation table; an adapter's name.
     trade_date : datetime.date
         The session.
+    zone : str, default "Asia/Kolkata"
+        Where it is a day.
 
     """
 
     table: str
     source: str
     trade_date: dt.date
+    zone: str = MARKET_ZONE
 
     def parameters(self) -> dict[str, Any]:
         """Values for the statements of this module."""
-        start, end = day_bounds(self.trade_date)
+        # Where a market trades at midnight, what closes then belongs to the day that ends.
+        start, end = day_bounds(self.trade_date, zone=self.zone, of_closes=self.zone != MARKET_ZONE)
         return {
             "table": self.table,
             "source": self.source,

@@ -13,6 +13,7 @@ from pipeline_defs.schema.batches import ImportRequest, Source
 from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.raw_archive import open_raw_archive
 from pipeline_defs.warehouse.loading import import_source
+from pipeline_defs.warehouse.reports import refuse_damage
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -76,6 +77,7 @@ def import_session(
     tables: Collection[str],
     *,
     dagster_run_id: str,
+    reread: bool = True,
 ) -> dict[str, list[LoadReport]]:
     """Import one trade date.
 
@@ -91,6 +93,9 @@ def import_session(
         Tables to fill.
     dagster_run_id : str
         Recorded with each load.
+    reread : bool, default True
+        Whether what is stored as it is, is read again: who materialises a partition of files by hand wants it made
+        right, even if rows were changed behind the pipeline's back. An API is asked only for what is missing.
 
     Returns
     -------
@@ -104,11 +109,32 @@ def import_session(
 
     """
     archive = open_raw_archive(load_settings(), source.name)
-    request = ImportRequest(start_date=trade_date, end_date=trade_date, archive=archive)
+    request = ImportRequest(trade_date, trade_date, tables=frozenset(tables), archive=archive)
     reports: dict[str, list[LoadReport]] = {}
     selected = SelectedTables(source, tables)
-    # Who materialises a partition by hand wants it made right, even if rows were changed behind the pipeline's back:
-    # the files are read again, and rows that are there already are not written again.
-    for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id, reread=True):
+    for report in import_source(warehouse, selected, request, dagster_run_id=dagster_run_id, reread=reread):
         reports.setdefault(report.dataset, []).append(report)
     return reports
+
+
+def import_counts(
+    warehouse: Warehouse,
+    source: Source,
+    table: str,
+    start_date: dt.date,
+    end_date: dt.date,
+    *,
+    underlying: str | None,
+) -> dict[str, int]:
+    """Import a range of one table and give the classic counts; see `ImportPort.import_options_data`."""
+    request = ImportRequest(start_date, end_date, underlying, tables=frozenset({table}))
+    reports = list(import_source(warehouse, SelectedTables(source, {table}), request))
+    refuse_damage(reports)
+    return {
+        "read": sum(report.read for report in reports),
+        "stored": sum(report.stored for report in reports),
+        "unchanged": sum(report.unchanged for report in reports),
+        "corrected": sum(report.corrected for report in reports),
+        "retired": sum(report.retired for report in reports),
+        "quarantined": sum(sum(report.quarantined.values()) for report in reports),
+    }

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipeline_defs.errors import ConfigurationError, MarketRuleError
+from pipeline_defs.markets.market import Market, market
 from pipeline_defs.markets.session_tables import session_calendar
 
 FIRST_DATE_VARIABLE: Final = "PIPELINE_FIRST_DATE"
@@ -98,8 +99,8 @@ def exported_underlyings() -> list[str]:
     return names
 
 
-def session_partitions(first: dt.date | None = None) -> dg.TimeWindowPartitionsDefinition:
-    """Make one partition per trading session, keyed ``YYYY-MM-DD``.
+def session_partitions(first: dt.date | None = None, market_name: str = "NSE") -> dg.TimeWindowPartitionsDefinition:
+    """Make one partition per trading session of a market, keyed ``YYYY-MM-DD``.
 
     The schedule is every day, weekends too, and every day without a session is taken out: with a weekday schedule a
     special Saturday could never be a partition. A session is a key from midnight of its own day, since the next
@@ -110,6 +111,8 @@ def session_partitions(first: dt.date | None = None) -> dg.TimeWindowPartitionsD
     ----------
     first : datetime.date, optional
         First possible key; default `first_partition_date`.
+    market_name : str, default "NSE"
+        As in `pipeline_defs.markets.market`; days are those of its zone.
 
     Returns
     -------
@@ -117,14 +120,15 @@ def session_partitions(first: dt.date | None = None) -> dg.TimeWindowPartitionsD
 
     """
     first = first_partition_date() if first is None else first
-    last = session_calendar().last
+    of = market(market_name)
+    last = min(of.covered[1], session_calendar().last)
     return dg.TimeWindowPartitionsDefinition(
-        start=_midnight(first),
-        end=_midnight(last + dt.timedelta(days=1)),
+        start=_midnight(first, of.zone),
+        end=_midnight(last + dt.timedelta(days=1), of.zone),
         fmt="%Y-%m-%d",
         cron_schedule="0 0 * * *",
-        timezone=MARKET_ZONE,
-        exclusions=_closed_days(first, last),
+        timezone=of.zone,
+        exclusions=_closed_days(of, first, last),
         end_offset=1,
     )
 
@@ -146,13 +150,15 @@ def month_dates(key: str) -> tuple[dt.date, dt.date]:
     return first, first.replace(day=calendar.monthrange(first.year, first.month)[1])
 
 
-def session_close(trade_date: dt.date) -> dt.datetime:
-    """Find when the last market segment of a trade date closed.
+def session_close(trade_date: dt.date, market_name: str = "NSE") -> dt.datetime:
+    """Find when the last segment of a market closed.
 
     Parameters
     ----------
     trade_date : datetime.date
         A session.
+    market_name : str, default "NSE"
+        Whose.
 
     Returns
     -------
@@ -165,15 +171,10 @@ def session_close(trade_date: dt.date) -> dt.datetime:
         If nothing traded on that day.
 
     """
-    from pipeline_defs.markets.sessions import session_on  # noqa: PLC0415 -- imports polars
-
-    sessions = [session for segment in ("FO", "CM") if (session := session_on(trade_date, segment)) is not None]
-    if not sessions:
-        raise MarketRuleError(f"{trade_date} was not a trading session")
-    return max(session.close for session in sessions)
+    return market(market_name).close(trade_date)
 
 
-def refuse_unfinished(trade_date: dt.date, now: dt.datetime) -> None:
+def refuse_unfinished(trade_date: dt.date, now: dt.datetime, market_name: str = "NSE") -> None:
     """Refuse a session that is not over: what a source holds of it now is not the whole day.
 
     Parameters
@@ -182,6 +183,8 @@ def refuse_unfinished(trade_date: dt.date, now: dt.datetime) -> None:
         A session.
     now : datetime.datetime
         With a zone.
+    market_name : str, default "NSE"
+        Whose.
 
     Raises
     ------
@@ -189,10 +192,11 @@ def refuse_unfinished(trade_date: dt.date, now: dt.datetime) -> None:
         If nothing traded on that day, or its close lies after `now`.
 
     """
-    close = session_close(trade_date)
+    close = session_close(trade_date, market_name)
     if now < close:
+        local = close.astimezone(ZoneInfo(market(market_name).zone))
         raise MarketRuleError(
-            f"the session of {trade_date} is not over before {close.astimezone(IST):%Y-%m-%d %H:%M} IST",
+            f"the session of {trade_date} is not over before {local:%Y-%m-%d %H:%M %Z}",
             next_step="run the partition again after the close",
         )
 
@@ -248,17 +252,19 @@ def split_catalog_key(key: str) -> tuple[str, str]:
     return month, underlying
 
 
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), IST)
+def _midnight(day: dt.date, zone: str = MARKET_ZONE) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), ZoneInfo(zone))
 
 
-def _closed_days(first: dt.date, last: dt.date) -> list[str | dt.datetime]:
+def _closed_days(of: Market, first: dt.date, last: dt.date) -> list[str | dt.datetime] | None:
     """List the days without a session, most weekends as cron strings.
 
     Dagster writes the whole list into an event of every check of every run: a thousand dates were 100 kB each. A
     weekend day is told by month, weekday and number in the month; where none was ever a session, a rule covers all.
     """
-    sessions = {day for day in session_calendar().dates if day >= first}
+    sessions = set(of.sessions(first, last))
+    if len(sessions) == (last - first).days + 1:
+        return None
     days = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
     special = {_place_in_month(day) for day in sessions if day.weekday() in _WEEKEND}
     rules = [
@@ -268,7 +274,7 @@ def _closed_days(first: dt.date, last: dt.date) -> list[str | dt.datetime]:
         if (months := [month for month in range(1, 13) if (month, weekday, number) not in special])
     ]
     dates = [
-        _midnight(day)
+        _midnight(day, of.zone)
         for day in days
         if day not in sessions and (day.weekday() not in _WEEKEND or _place_in_month(day) in special)
     ]

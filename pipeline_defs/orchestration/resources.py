@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import dagster as dg
 from pydantic import Field, create_model
 
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.orchestration.landing import expected_name_dates, landed_files
 from pipeline_defs.schema.lengths import parse_lengths
 from pipeline_defs.settings import load_settings
-from pipeline_defs.sources.registry import get_source
+from pipeline_defs.sources.registry import get_source, source_entry
 from pipeline_defs.storage.locations import Location, parse_location
 
 if TYPE_CHECKING:
@@ -78,9 +79,43 @@ class ImportPort(dg.ConfigurableResource[Any], ABC):
     def source(self) -> Source:
         """Make the adapter."""
 
-    @abstractmethod
     def looked_for(self, trade_date: dt.date) -> str | None:
-        """Say what a delivery of a trade date would have looked like; None when there is one."""
+        """Say what a delivery of a trade date would have looked like; None when there is one, or no file is meant."""
+        del trade_date
+        return None
+
+    def reads_again(self) -> bool:
+        """Tell whether a run reads what is stored as it is; default yes."""
+        return True
+
+    def import_options_data(
+        self, warehouse: Warehouse, start_date: dt.date, end_date: dt.date, underlying: str | None = None
+    ) -> dict[str, int]:
+        """Import the options of a range of trade dates, without Dagster.
+
+        Parameters
+        ----------
+        warehouse : Warehouse
+            Running and migrated.
+        start_date, end_date : datetime.date
+            Both inclusive.
+        underlying : str, optional
+            Only this one.
+
+        Returns
+        -------
+        dict of str to int
+            Rows ``read``, ``stored``, ``unchanged``, ``corrected``, ``retired`` and ``quarantined``.
+
+        Raises
+        ------
+        SourceError
+            If the source gave neither rows nor a reason for having none, or a partition was damaged.
+
+        """
+        from pipeline_defs.orchestration.importing import import_counts  # noqa: PLC0415 -- imports polars
+
+        return import_counts(warehouse, self.source(), "options_ticks", start_date, end_date, underlying=underlying)
 
 
 class FileImport(ImportPort):
@@ -106,6 +141,37 @@ class FileImport(ImportPort):
     def path(self) -> Path:
         """File or folder to read."""
         return Path(self.folder).expanduser() if self.folder else load_settings().landing_dir
+
+
+class ApiImport(ImportPort):
+    """A source of `pipeline_defs.sources.registry` that is asked over a network.
+
+    Keys and tokens come from the environment of the process that asks, and are no configuration; which instruments are
+    wanted says the universe file.
+    """
+
+    name: str = Field(description="Adapter, as in the registry.")
+    refetch: str = Field(
+        default="missing",
+        description="missing: ask only for what is not stored yet. always: ask for everything again.",
+    )
+
+    def source(self) -> Source:
+        """Make the adapter."""
+        return get_source(self.name)
+
+    def reads_again(self) -> bool:
+        """Tell whether `refetch` says ``always``.
+
+        Raises
+        ------
+        ConfigurationError
+            If it says neither ``always`` nor ``missing``.
+
+        """
+        if self.refetch not in {"missing", "always"}:
+            raise ConfigurationError(f"refetch is {self.refetch!r}, expected missing or always")
+        return self.refetch == "always"
 
 
 class ExportPort(dg.ConfigurableResource[Any], ABC):
@@ -212,9 +278,13 @@ def build_resources(sources: Iterable[str], formats: Iterable[str]) -> dict[str,
     """
     return {
         WAREHOUSE: WarehouseResource(),
-        **{import_port_key(source): _bound(FileImport, name=source) for source in sources},
+        **{import_port_key(source): _bound(_port_of(source), name=source) for source in sources},
         **{export_port_key(name): _bound(FolderExport, format_name=name) for name in formats},
     }
+
+
+def _port_of(source: str) -> type[ImportPort]:
+    return ApiImport if source_entry(source).source_type == "api" else FileImport
 
 
 def _bound[Port: dg.ConfigurableResource[Any]](port: type[Port], **names: str) -> Port:

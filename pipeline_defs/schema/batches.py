@@ -68,6 +68,9 @@ REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """One row per line (or, with line 0, per file) that was not stored."""
 
+HARMLESS_REASONS: Final = frozenset({"extended_hours", "running_bar"})
+"""Reasons for refusing a row that is right in itself: they do not count as damage."""
+
 FILE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "file_index": pl.UInt32(),
     "path": pl.String(),
@@ -129,6 +132,8 @@ class ImportRequest:
         Restrict to one underlying; None is all.
     path : Path or None
         File or folder to read, for file sources.
+    tables : frozenset of str or None
+        Restrict to some observation tables; None is all. A source of files reads everything and may ignore it.
     ledger : DeliveryLedger or None
         Asked by a source that can tell a delivery before it reads it; None to read everything.
     archive : RawArchive or None
@@ -140,6 +145,7 @@ class ImportRequest:
     end_date: dt.date | None = None
     underlying: str | None = None
     path: Path | None = None
+    tables: frozenset[str] | None = None
     ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
     archive: RawArchive | None = field(default=None, compare=False, repr=False)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
+from pipeline_defs.schema.batches import HARMLESS_REASONS
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
 from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
@@ -199,11 +200,11 @@ def _partition(source: str, batch: ImportBatch) -> Partition:
 
 def _damage(batch: ImportBatch) -> str | None:
     """Say why nothing of the batch may be stored, or None."""
-    refused = batch.rejects.height
+    refused = batch.rejects.filter(~pl.col("reason").is_in(list(HARMLESS_REASONS))).height
     if batch.empty_reason is not None:
         return None
     if batch.observations.is_empty():
-        return f"none of {refused} lines was usable"
+        return f"none of {batch.rejects.height} lines was usable"
     if batch.rows_read >= MIN_ROWS_TO_JUDGE and refused > MAX_DAMAGED_FRACTION * batch.rows_read:
         return f"{refused} of {batch.rows_read} lines were refused, more than {MAX_DAMAGED_FRACTION:.0%}"
     return None

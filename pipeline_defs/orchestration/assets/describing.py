@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OWNERS: Final = ("team:market-data",)
 
-INGESTION, BARS, CATALOGS = "ingestion", "bars", "catalogs"
+INGESTION, API_INGESTION, BARS, CATALOGS = "ingestion", "api_ingestion", "bars", "catalogs"
 """Groups."""
 
 

@@ -16,11 +16,18 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.errors import SourceError
+from pipeline_defs.markets.market import Market, market
 from pipeline_defs.orchestration import comparisons, evidence, intraday
-from pipeline_defs.orchestration.assets.describing import INGESTION, OWNERS, failures_explained, partitioned_check
+from pipeline_defs.orchestration.assets.describing import (
+    API_INGESTION,
+    INGESTION,
+    OWNERS,
+    failures_explained,
+    partitioned_check,
+)
 from pipeline_defs.orchestration.columns import observation_schema
 from pipeline_defs.orchestration.display import markdown_table, sparkline
-from pipeline_defs.orchestration.partitions import refuse_unfinished, session_partitions
+from pipeline_defs.orchestration.partitions import MARKET_ZONE, refuse_unfinished, session_partitions
 from pipeline_defs.orchestration.resources import (
     WAREHOUSE,
     ImportPort,
@@ -28,6 +35,8 @@ from pipeline_defs.orchestration.resources import (
     import_port_of,
     open_warehouse_of,
 )
+from pipeline_defs.sources.entry import SourceEntry
+from pipeline_defs.sources.registry import source_entry, source_market
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.reports import LoadReport
 
@@ -65,16 +74,20 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
         One asset for each observation table, keyed ``<source>/<table>``.
 
     """
-    partitions = session_partitions()
+    entry = source_entry(source)
+    calendar = market(source_market(source))
+    partitions = session_partitions(market_name=calendar.name)
 
     @dg.multi_asset(
         name=f"import_{source}",
-        specs=[_spec(source, table, meaning, partitions) for table, meaning in TABLES.items()],
+        specs=[_spec(source, table, entry, calendar, partitions) for table in entry.tables],
         check_specs=[
             partitioned_check(DELIVERED, table_key(source, table), _DELIVERED_MEANING, partitions, blocking=False)
-            for table in TABLES
+            for table in entry.tables
         ],
         can_subset=True,
+        # One vendor, one key, one pool: how many runs may ask at once is set in the UI or with the CLI of Dagster.
+        pool=source if entry.source_type == "api" else None,
         required_resource_keys={WAREHOUSE, import_port_key(source)},
     )
     def import_assets(
@@ -86,12 +99,12 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
         tables = {key.path[-1] for key in context.selected_asset_keys}
         started = time.perf_counter()
         with failures_explained():
-            refuse_unfinished(trade_date, dt.datetime.now(dt.UTC))
+            refuse_unfinished(trade_date, dt.datetime.now(dt.UTC), calendar.name)
             opened = open_warehouse_of(context.resources)
             reports = _import(opened, port, trade_date, tables, context.run.run_id)
         seconds = time.perf_counter() - started
-        for table in TABLES:
-            partition = evidence.Partition(table, source, trade_date)
+        for table in entry.tables:
+            partition = evidence.Partition(table, source, trade_date, calendar.zone)
             own = reports.get(table, [])
             if table not in tables:
                 continue
@@ -109,17 +122,24 @@ def table_key(source: str, table: str) -> dg.AssetKey:
     return dg.AssetKey([source, table])
 
 
-def _spec(source: str, table: str, meaning: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+def _spec(
+    source: str, table: str, entry: SourceEntry, calendar: Market, partitions: dg.PartitionsDefinition
+) -> dg.AssetSpec:
+    is_api = entry.source_type == "api"
     return dg.AssetSpec(
         table_key(source, table),
-        description=f"{meaning} What `{source}` said, kept with every correction; one partition a trading session.",
+        description=(
+            f"{TABLES[table]} What `{source}` said, kept with every correction; one partition a trading session."
+            + (f" {entry.meaning}" if entry.meaning else "")
+        ),
         skippable=True,
-        group_name=INGESTION,
+        group_name=API_INGESTION if is_api else INGESTION,
         owners=OWNERS,
-        kinds={"csv", "postgres"},
-        tags={"market": "nse", "source": source},
+        kinds=set(entry.kinds),
+        tags={"market": calendar.name.lower(), "source": source},
         code_version=pipeline_defs.__version__,
         partitions_def=partitions,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=_stale_after(calendar)) if is_api else None,
         metadata={
             "dagster/table_name": f"public.{table}",
             "dagster/column_schema": observation_schema(),
@@ -128,13 +148,21 @@ def _spec(source: str, table: str, meaning: str, partitions: dg.PartitionsDefini
     )
 
 
+def _stale_after(calendar: Market) -> dt.timedelta:
+    """Give a day and some hours; where markets close, the longest weekend more: a policy knows no holidays."""
+    closes = calendar.name != "CRYPTO"
+    return dt.timedelta(days=4 if closes else 1, hours=6)
+
+
 def _import(
     warehouse: Warehouse, port: ImportPort, trade_date: dt.date, tables: set[str], run_id: str
 ) -> dict[str, list[LoadReport]]:
     from pipeline_defs.orchestration.importing import import_session  # noqa: PLC0415 -- imports polars
 
     try:
-        return import_session(warehouse, port.source(), trade_date, tables, dagster_run_id=run_id)
+        return import_session(
+            warehouse, port.source(), trade_date, tables, dagster_run_id=run_id, reread=port.reads_again()
+        )
     except SourceError as error:
         looked_for = port.looked_for(trade_date)
         if looked_for is None:
@@ -190,6 +218,9 @@ def _files(files: list[evidence.FileRead]) -> dict[str, dg.MetadataValue[Any]]:
     """Name the files below the deepest folder they share; a source that is asked over a network has none."""
     if not files:
         return {}
+    if not any(Path(file.path).is_absolute() for file in files):
+        asked = [(file.path, file.layouts, file.size_bytes) for file in files[:_MAX_FILES_SHOWN]]
+        return {"answers": dg.MetadataValue.md(markdown_table(["asked", "of", "bytes"], asked))}
     folder = os.path.commonpath([Path(file.path).parent for file in files])
     shown = [
         (os.path.relpath(file.path, folder), file.layouts, file.members, file.size_bytes)
@@ -226,7 +257,7 @@ def _refused_table(refused: Counter[str]) -> str:
 
 
 def _plot(warehouse: Warehouse, partition: evidence.Partition) -> dict[str, dg.MarkdownMetadataValue]:
-    if partition.table == "equity_daily":
+    if partition.table == "equity_daily" or partition.zone != MARKET_ZONE:
         return {}
     if partition.table == "spot_prices":
         name, closes = intraday.index_closes(warehouse, partition)

@@ -139,6 +139,22 @@ class Caller:
             ) from None
         raise AssertionError("a retry context that neither gave nor raised")
 
+    def turn(self, group: str = "history") -> None:
+        """Wait for one more turn: for a request that needs several pages.
+
+        Parameters
+        ----------
+        group : str, default "history"
+            Which rate limit it counts for.
+
+        Raises
+        ------
+        SourceError
+            If the turn does not come within the patience.
+
+        """
+        self._limits.wait(group, self.patience.total_seconds)
+
 
 def _translated[T](request: Callable[[], T], where: str) -> T:
     """Let errors of ours pass, free of secrets; name those of a client that its adapter does not know."""

@@ -79,4 +79,3 @@ def float_prices(values: pl.Series, *, narrow: bool = False) -> pl.Series:
 def float_sizes(values: pl.Series) -> pl.Series:
     """Read volumes from floats, as in `shortest_texts` and `sizes_of`."""
     return sizes_of(shortest_texts(values))
-

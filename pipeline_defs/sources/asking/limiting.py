@@ -44,9 +44,7 @@ class SharedLimits:
         self._source = source
         self._limiters = {
             group: Limiter(
-                SQLiteBucket.init_from_file(
-                    rates, db_path=str(folder / f"{source}-{group}.sqlite"), use_file_lock=True
-                )
+                SQLiteBucket.init_from_file(rates, db_path=str(folder / f"{source}-{group}.sqlite"), use_file_lock=True)
             )
             for group, rates in grouped.items()
         }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from pipeline_defs.schema.batches import CONTRACT_SCHEMA
 from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "timestamp": TIMESTAMP,

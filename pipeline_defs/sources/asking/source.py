@@ -17,7 +17,7 @@ from pipeline_defs.markets.market import Market, market
 from pipeline_defs.schema.batches import Delivery, ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.answers import Answers
-from pipeline_defs.sources.asking.assembling import Asked, assemble, empty_batch
+from pipeline_defs.sources.asking.assembling import WindowOfAnswers, empty_batch
 from pipeline_defs.sources.asking.calling import Caller, Patience
 from pipeline_defs.sources.asking.limiting import SharedLimits
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, digest_of
@@ -58,7 +58,7 @@ class ApiSource(Source):
     datasets: ClassVar[tuple[Dataset, ...]]
     limits: ClassVar[tuple[Limit, ...]] = ()
     version: ClassVar[str]
-    """Of the vendor's API and of what this adapter makes of its answers; raised when the same reply would give others."""
+    """Of the vendor's API and of what this adapter makes of it; raised when the same reply would give other rows."""
     vendor_url: ClassVar[str]
     """The vendor's address, for provenance."""
     supports_live: ClassVar[bool] = False
@@ -111,9 +111,7 @@ class ApiSource(Source):
 
         """
 
-    def stream(
-        self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event
-    ) -> Iterator[Heard | Silence]:
+    def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
         """Give what the source tells as it happens, until told to stop; only where `supports_live` is true.
 
         Parameters
@@ -131,7 +129,25 @@ class ApiSource(Source):
             Rows of one instrument; or a span in which the connection was down, once it is up again.
 
         """
+        del dataset, listed, stop
         raise SourceError(f"{self.name} does not stream", next_step="import it in partitions")
+
+    def revision(self, dataset: Dataset) -> str:
+        """Name the state of the vendor's history: when it changes (a split adjusted it), everything is asked again.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            One of `datasets`.
+
+        Returns
+        -------
+        str
+            Any text; default the same always.
+
+        """
+        del dataset
+        return ""
 
     def close(self) -> None:
         """Let go of connections, after the last question of a `fetch`."""
@@ -189,12 +205,9 @@ class ApiSource(Source):
         """
         first, last = _dates(request)
         troubles: list[str] = []
-        given = False
         try:
             for dataset in self._datasets(request):
-                for batch in self._fetch_dataset(dataset, first, last, request, troubles):
-                    given = True
-                    yield batch
+                yield from self._fetch_dataset(dataset, first, last, request, troubles)
         finally:
             self.close()
         if troubles:
@@ -202,10 +215,9 @@ class ApiSource(Source):
                 "\n".join(troubles),
                 next_step="run the partitions again later; if the days are right, look at the source itself",
             )
-        del given
 
     def _datasets(self, request: ImportRequest) -> list[Dataset]:
-        named = self.wanted.tables_named()
+        named = self.wanted.kinds_named()
         chosen = [
             self.wanted.with_length(dataset)
             for dataset in self.datasets
@@ -223,30 +235,34 @@ class ApiSource(Source):
         calendar = self.market
         every_day = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
         closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
-        marks = {day: self._mark(dataset, day, request) for day in every_day}
+        marks = {day: self._mark(dataset, day) for day in every_day}
         missing = [day for day in every_day if not _holds(request, day, marks[day])]
-        for day in missing:
-            if day in closed:
-                reason = calendar.closed_reason(day) or ""
-                yield empty_batch(dataset, day, reason, calendar.zone, request, Delivery(marks[day], 1))
+        fractional = "PAIR" in dataset.kinds and "PAIR" in self.wanted.kinds_named()
+        for day in (day for day in missing if day in closed):
+            reason = calendar.closed_reason(day) or ""
+            delivery = Delivery(marks[day], 1)
+            yield empty_batch(
+                dataset, day, reason, zone=calendar.zone, request=request, delivery=delivery, fractional=fractional
+            )
         for window in cut_windows([day for day in missing if day not in closed], dataset.max_days, closed):
             asked = self._ask_window(dataset, window, request)
-            for day in (day for day in missing if window.first <= day <= window.last and day not in closed):
-                settled = self._is_settled(dataset, day)
-                delivery = Delivery(marks[day], 1) if settled else None
-                batch, trouble = assemble(self.name, dataset, day, asked, calendar, request, delivery, self.clock())
-                if trouble:
+            answers = WindowOfAnswers(self.name, f"{self.name} {self.version}", dataset, asked, calendar)
+            for day in calendar.sessions(window.first, window.last):
+                known_by = Delivery(marks[day], 1) if self._is_settled(dataset, day) else None
+                batch, trouble = answers.batch(day, request, known_by, self.clock())
+                if batch is None:
                     troubles.append(trouble)
-                if batch is not None:
+                else:
                     yield batch
-            for one in asked:
-                self._answers.forget(one.question)
+            for question, _ in asked:
+                self._answers.forget(question)
 
-    def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[Asked]:
+    def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[tuple[Question, Answer]]:
         listed = [
             one
             for one in self.list_instruments(dataset, window)
-            if one.kind in dataset.kinds and (request.underlying is None or one.terms["underlying"] == request.underlying)
+            if one.kind in dataset.kinds
+            and (request.underlying is None or one.terms["underlying"] == request.underlying)
         ]
         if not listed:
             raise self.wanted.nothing_for(self.name, dataset.table)
@@ -256,11 +272,12 @@ class ApiSource(Source):
             for one in listed
             if any(one.is_wanted(day) for day in self.market.sessions(window.first, window.last))
         ]
-        return [Asked(question, self._answer(question)) for question in questions]
+        return [(question, self._answer(question, request)) for question in questions]
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Question, request: ImportRequest) -> Answer:
         settled = self._is_settled(question.dataset, question.window.last)
-        kept = self._answers.get(question) if settled else None
+        # Who wants everything read again does not want what was kept.
+        kept = self._answers.get(question) if settled and request.ledger is not None else None
         if kept is not None:
             return kept
         answer = self.call(lambda: self.ask(question), question.where)
@@ -276,9 +293,12 @@ class ApiSource(Source):
         """Tell whether the source's answer about a day is final."""
         return self.clock() >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
 
-    def _mark(self, dataset: Dataset, day: dt.date, request: ImportRequest) -> str:
+    def _mark(self, dataset: Dataset, day: dt.date) -> str:
         """Give what an answer about a day depends on, as the warehouse's ledger remembers it."""
-        return digest_of(self.name, self.version, dataset.table, dataset.bar_seconds, day, self.wanted.digest(dataset))
+        chosen = self.wanted.digest(dataset)
+        return digest_of(
+            self.name, self.version, self.revision(dataset), dataset.table, dataset.bar_seconds, day, chosen
+        )
 
 
 def _answers_folder() -> Path:

@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
+import datetime as dt  # noqa: TC003 -- pydantic reads the annotations
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.markets.market import MARKETS
 from pipeline_defs.schema.lengths import parse_lengths
-from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.questions import Dataset, digest_of
+from pipeline_defs.sources.places import universe_path
 
 if TYPE_CHECKING:
     from pipeline_defs.errors import PipelineError
-
-MARKETS: Final = ("NSE", "US", "CRYPTO")
 
 _KIND_SECTIONS: Final = {
     "EQ": "equities",
@@ -116,7 +113,9 @@ class Chain(_Section):
 
         """
         alive = sorted(expiry for expiry in known if expiry >= trade_date)
-        return alive[: self.expiries] if isinstance(self.expiries, int) else [day for day in alive if day in self.expiries]
+        return (
+            alive[: self.expiries] if isinstance(self.expiries, int) else [day for day in alive if day in self.expiries]
+        )
 
     def takes_strike(self, strike: Decimal) -> bool:
         """Tell whether a strike is wanted."""
@@ -173,7 +172,7 @@ class SourceUniverse(BaseModel):
             raise ValueError(f"{value!r} is none of {', '.join(MARKETS)}")
         return value
 
-    def tables_named(self) -> frozenset[str]:
+    def kinds_named(self) -> frozenset[str]:
         """Give the instrument kinds of which something is wanted."""
         return frozenset(kind for kind, section in _KIND_SECTIONS.items() if getattr(self, section))
 
@@ -200,12 +199,6 @@ class SourceUniverse(BaseModel):
             where=str(universe_path()),
             next_step="name some there; docs/universe.md shows how",
         )
-
-
-def universe_path() -> Path:
-    """Where the universe file lies."""
-    named = os.environ.get("PIPELINE_UNIVERSE")
-    return Path(named).expanduser() if named else load_settings().home / "universe.yaml"
 
 
 def read_universe(source: str) -> SourceUniverse:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def cut_windows(trade_dates: Sequence[dt.date], max_days: int, bridge: frozenset[dt.date] = frozenset()) -> list[Window]:
+def cut_windows(
+    trade_dates: Sequence[dt.date], max_days: int, bridge: frozenset[dt.date] = frozenset()
+) -> list[Window]:
     """Cover dates with windows, as few as the limit allows and without a date that was not asked for.
 
     Parameters

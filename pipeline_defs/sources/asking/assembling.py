@@ -1,0 +1,225 @@
+"""The answers of one window to one batch a trade date; every row of every answer in exactly one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline_defs.schema.batches import (
+    CONTRACT_SCHEMA,
+    FILE_SCHEMA,
+    FRACTIONAL_OBSERVATION_SCHEMA,
+    OBSERVATION_SCHEMA,
+    REJECT_SCHEMA,
+    Finding,
+    ImportBatch,
+)
+from pipeline_defs.sources.asking.judging import GATHERED, gather, judge
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from pipeline_defs.markets.market import Market
+    from pipeline_defs.schema.batches import Delivery, ImportRequest
+    from pipeline_defs.sources.asking.questions import Answer, Dataset, Question
+
+INSTRUMENTS_ANSWERED: Final = "instruments_answered"
+"""Finding: every instrument that trades each day has rows."""
+
+_MAY_BE_SILENT: Final = frozenset({"OPT"})
+"""Kinds that need not trade on every day."""
+
+_MAX_SHOWN: Final = 10
+
+
+class WindowOfAnswers:
+    """All answers of a dataset's window.
+
+    Parameters
+    ----------
+    source, layout : str
+        Adapter's name; what its answers are called in provenance.
+    dataset : Dataset
+        What was asked.
+    asked : sequence of (Question, Answer)
+        All instruments.
+    market : Market
+        Whose days are meant.
+
+    """
+
+    def __init__(
+        self,
+        source: str,
+        layout: str,
+        dataset: Dataset,
+        asked: Sequence[tuple[Question, Answer]],
+        market: Market,
+    ) -> None:
+        self._source, self._layout, self._dataset, self._market = source, layout, dataset, market
+        self._asked = asked
+        self._rows = gather(asked, market)
+        self._fractional = "PAIR" in dataset.kinds and any(question.listed.kind == "PAIR" for question, _ in asked)
+
+    def batch(
+        self, day: dt.date, request: ImportRequest, delivery: Delivery | None, now: dt.datetime
+    ) -> tuple[ImportBatch | None, str]:
+        """Make the batch of one session.
+
+        Parameters
+        ----------
+        day : datetime.date
+            One of the window's sessions.
+        request : ImportRequest
+            What it is part of.
+        delivery : Delivery or None
+            How the warehouse knows it again; None while the source's answer is not final.
+        now : datetime.datetime
+            UTC.
+
+        Returns
+        -------
+        tuple of ImportBatch or None, and str
+            The batch; or what is wrong: a session of which no instrument has any row is an error, not an empty day.
+
+        """
+        wanted = [index for index, (question, _) in enumerate(self._asked) if question.listed.is_wanted(day)]
+        own = self._rows.filter(pl.col("trade_date") == day)
+        if own.is_empty():
+            names = ", ".join(self._asked[index][0].listed.symbol for index in wanted[:_MAX_SHOWN])
+            return None, (
+                f"{self._source} {self._dataset.table} {day}: 0 bars on a trading day, of {len(wanted)} instruments"
+                f" asked for ({names})"
+            )
+        judged = judge(own, self._dataset, day, self._market, now, fractional=self._fractional)
+        good, refused = judged.filter(pl.col("reason").is_null()), judged.filter(pl.col("reason").is_not_null())
+        used = good["file_index"].unique().sort()
+        schema = FRACTIONAL_OBSERVATION_SCHEMA if self._fractional else OBSERVATION_SCHEMA
+        keys = pl.DataFrame(
+            {"file_index": used, "contract_key": pl.int_range(len(used), dtype=pl.UInt32(), eager=True)}
+        )
+        observations = (
+            good.join(keys, on="file_index", how="left", maintain_order="left")
+            .with_columns(settlement_price=None)
+            .select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+            .sort("contract_key", "timestamp", "sequence")
+        )
+        return ImportBatch(
+            table=self._dataset.table,
+            bar_seconds=self._dataset.bar_seconds,
+            trade_date=day,
+            contracts=self._contracts(used.to_list()),
+            observations=observations,
+            rejects=refused.with_columns(pl.col("text").fill_null(_shown())).select(
+                pl.col(name).cast(dtype) for name, dtype in REJECT_SCHEMA.items()
+            ),
+            files=self._files(own, wanted, day),
+            findings=(self._answered(wanted, set(used.to_list())),),
+            underlying=request.underlying,
+            delivery=delivery,
+            timezone=self._market.zone,
+        ), ""
+
+    def _contracts(self, indices: list[int]) -> pl.DataFrame:
+        rows = [
+            {**dict.fromkeys(CONTRACT_SCHEMA), **self._asked[index][0].listed.terms, "contract_key": key}
+            for key, index in enumerate(indices)
+        ]
+        return pl.DataFrame(rows, schema=CONTRACT_SCHEMA)
+
+    def _files(self, own: pl.DataFrame, wanted: list[int], day: dt.date) -> pl.DataFrame:
+        """Describe each answer as a file of that day: also one without rows, which says that earlier rows are gone."""
+        parts = {key[0]: part for key, part in own.partition_by("file_index", as_dict=True).items()}
+        files = []
+        for index in sorted({*wanted, *parts}):
+            question, _ = self._asked[index]
+            content = _content(parts.get(index, own.clear()))
+            files.append(
+                (
+                    index,
+                    question.where,
+                    None,
+                    f"{self._dataset.bar_seconds}/{day}/{question.listed.vendor_id}",
+                    hashlib.sha256(content).hexdigest(),
+                    len(content),
+                    self._layout,
+                )
+            )
+        return pl.DataFrame(files, schema=FILE_SCHEMA, orient="row")
+
+    def _answered(self, wanted: list[int], used: set[int]) -> Finding:
+        silent = [self._asked[index][0].listed for index in wanted if index not in used]
+        missed = [listed for listed in silent if listed.kind not in _MAY_BE_SILENT]
+        shown = ", ".join(listed.symbol for listed in (missed or silent)[:_MAX_SHOWN])
+        return Finding(
+            INSTRUMENTS_ANSWERED,
+            passed=not missed,
+            expected=f"rows of {len(wanted)} instruments; options need not trade",
+            found=f"rows of {len(wanted) - len(silent)}",
+            detail=f"without: {shown}" if silent else "",
+        )
+
+
+def empty_batch(
+    dataset: Dataset,
+    day: dt.date,
+    reason: str,
+    *,
+    zone: str,
+    request: ImportRequest,
+    delivery: Delivery,
+    fractional: bool,
+) -> ImportBatch:
+    """Make the batch of a day on which the market was closed.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What would have been asked.
+    day : datetime.date
+        The day.
+    reason : str
+        Why nothing traded.
+    zone : str
+        Of the market.
+    request : ImportRequest
+        What it is part of.
+    delivery : Delivery
+        How the warehouse knows it again.
+    fractional : bool
+        Whether parts of a unit trade.
+
+    Returns
+    -------
+    ImportBatch
+
+    """
+    return ImportBatch(
+        table=dataset.table,
+        bar_seconds=dataset.bar_seconds,
+        trade_date=day,
+        contracts=pl.DataFrame(schema=CONTRACT_SCHEMA),
+        observations=pl.DataFrame(schema=FRACTIONAL_OBSERVATION_SCHEMA if fractional else OBSERVATION_SCHEMA),
+        rejects=pl.DataFrame(schema=REJECT_SCHEMA),
+        files=pl.DataFrame(schema=FILE_SCHEMA),
+        empty_reason=reason,
+        underlying=request.underlying,
+        delivery=delivery,
+        timezone=zone,
+    )
+
+
+def _shown() -> pl.Expr:
+    """Show a refused row as it was understood."""
+    names = ("timestamp", "open", "high", "low", "close", "volume")
+    return pl.concat_str((pl.col(name).cast(pl.String).fill_null("") for name in names), separator=",")
+
+
+def _content(rows: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    rows.select([name for name in GATHERED if name not in {"file_index", "line", "trade_date"}]).write_csv(buffer)
+    return buffer.getvalue()

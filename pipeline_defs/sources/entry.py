@@ -1,0 +1,50 @@
+"""What is known of a source without loading it: a line of the registry, or what a third-party package registers.
+
+Standard library only: Dagster's definitions read these, and are imported by every run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+OBSERVED_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One source.
+
+    Parameters
+    ----------
+    adapter : str
+        ``module:Class`` of a `pipeline_defs.schema.batches.Source`; imported when the source is used.
+    source_type : str, default "api"
+        ``file`` or ``api``.
+    market : str, default "NSE"
+        Whose days its partitions are, unless the universe file says otherwise.
+    tables : tuple of str
+        Which tables it can fill.
+    kinds : frozenset of str
+        Icons of its assets.
+    meaning : str, default ""
+        A sentence on it for people.
+
+    """
+
+    adapter: str
+    source_type: str = "api"
+    market: str = "NSE"
+    tables: tuple[str, ...] = OBSERVED_TABLES
+    kinds: frozenset[str] = frozenset({"api", "postgres"})
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no asset could be made of."""
+        if ":" not in self.adapter:
+            raise ValueError(f"adapter {self.adapter!r} is not of the form module:Class")
+        unknown = set(self.tables) - set(OBSERVED_TABLES)
+        if unknown or not self.tables:
+            raise ValueError(f"tables {self.tables}, expected some of {OBSERVED_TABLES}")
+        if self.source_type not in {"file", "api"}:
+            raise ValueError(f"source type {self.source_type!r}, expected file or api")

@@ -1,0 +1,98 @@
+"""A vendor on paper: candles in a dictionary, a log of what was asked, and troubles that can be planted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from pipeline_defs.sources.asking.calling import Patience
+from pipeline_defs.sources.asking.limiting import SharedLimits
+from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, answer_rows
+from pipeline_defs.sources.asking.source import ApiSource
+from pipeline_defs.sources.asking.universe import SourceUniverse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+QUICK = Patience(tries=3, total_seconds=5, first_wait_seconds=0.01)
+NOW = dt.datetime(2025, 9, 30, tzinfo=dt.UTC)
+
+type Candle = tuple[dt.datetime, str, str, str, str, int]
+
+
+@dataclass(kw_only=True)
+class PaperSource(ApiSource):
+    """Gives whatever stands in `candles`, stamped at the close."""
+
+    name: ClassVar[str] = "paper"  # type: ignore[misc]
+    version: ClassVar[str] = "1"
+    vendor_url: ClassVar[str] = "https://paper.invalid"
+    datasets: ClassVar[tuple[Dataset, ...]] = (
+        Dataset("spot_prices", 60, 5, ("EQ", "SPOT")),
+        Dataset("equity_daily", 86_400, 60, ("EQ",)),
+        Dataset("options_ticks", 60, 5, ("OPT",)),
+    )
+    limits: ClassVar[tuple[Limit, ...]] = (Limit(1000, 1.0),)
+
+    candles: dict[str, list[Candle]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    trouble: list[Exception] = field(default_factory=list)
+
+    def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
+        del window
+        if "OPT" in dataset.kinds:
+            return [Listed("NIFTY-O", option_terms())]
+        return [
+            Listed(one.symbol, {"kind": "EQ", "symbol": one.symbol, "underlying": one.symbol, "series": "EQ",
+                                "venue": "NSE", "currency": "INR"}, one.first_date, one.last_date)
+            for one in self.wanted.equities
+        ]  # fmt: skip
+
+    def ask(self, question: Question) -> Answer:
+        self.log.append(f"{question.listed.symbol} {question.window}")
+        if self.trouble:
+            raise self.trouble.pop(0)
+        rows = [row for row in self.candles.get(question.listed.symbol, []) if question.start < row[0] <= question.end]
+        names = ("timestamp", "open", "high", "low", "close", "volume")
+        return Answer(answer_rows({name: [row[at] for row in rows] for at, name in enumerate(names)} if rows else {}))
+
+
+def option_terms() -> dict[str, Any]:
+    return {"kind": "OPT", "symbol": "NIFTY-O", "underlying": "NIFTY", "expiry": dt.date(2025, 9, 2),
+            "strike": Decimal(24500), "option_type": "CE", "venue": "NSE", "currency": "INR"}  # fmt: skip
+
+
+def minute(day: str, time: str, *, price: str = "100.05", volume: int = 10) -> Candle:
+    """One minute bar by the IST time of its close."""
+    close = dt.datetime.fromisoformat(f"{day}T{time}:00+05:30").astimezone(dt.UTC)
+    return close, price, price, price, price, volume
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def paper(home: Path) -> Callable[..., PaperSource]:
+    """Make the source; every further one shares its home, as another process would."""
+    del home
+
+    def make(**fields: Any) -> PaperSource:
+        universe = SourceUniverse.model_validate(fields.pop("universe", {"equities": ["RELIANCE"]}))
+        return PaperSource(universe=universe, patience=QUICK, clock=lambda: fields.get("now", NOW),
+                           **{name: value for name, value in fields.items() if name != "now"})  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def limited() -> Callable[[Path], SharedLimits]:
+    """Three turns in a fifth of a second."""
+    return lambda folder: SharedLimits(folder, "paper", (Limit(3, 0.2),))
