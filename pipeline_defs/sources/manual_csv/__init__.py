@@ -18,5 +18,6 @@ One idea a module, in the order the data flows:
 ``spool``     rows waiting for their trade date, on disk when there are many
 ``settling``  rows judged against each other: duplicates, the order of ticks
 ``batches``   one batch per table, resolution and trade date
+``previewing`` how the columns of a file are read, with its first values
 ``adapter``   the `Source` that runs it all
 """

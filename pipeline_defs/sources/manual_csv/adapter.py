@@ -16,6 +16,7 @@ from pipeline_defs.schema.batches import FILE_SCHEMA, Finding, ImportBatch, Impo
 from pipeline_defs.sources.manual_csv.batches import Reading, build_batches, shown
 from pipeline_defs.sources.manual_csv.contracts import Contracts
 from pipeline_defs.sources.manual_csv.inputs import Inputs, find_inputs
+from pipeline_defs.sources.manual_csv.previewing import preview_file
 from pipeline_defs.sources.manual_csv.reasons import EMPTY_FILE
 from pipeline_defs.sources.manual_csv.rows import PLACE, REFUSED_SCHEMA, read_rows
 from pipeline_defs.sources.manual_csv.spool import ROWS_IN_MEMORY, Spool
@@ -23,6 +24,7 @@ from pipeline_defs.sources.manual_csv.spool import ROWS_IN_MEMORY, Spool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline_defs.schema.previews import FilePreview
     from pipeline_defs.sources.manual_csv.inputs import Input
 
 MAPPING_VERSION: Final = "mapping 1"
@@ -93,15 +95,39 @@ class ManualCsvSource(Source):
             If a column is missing.
 
         """
+        found = self._find(request)
+        with Spool(PLACE, self.rows_in_memory) as spool:
+            reading = self._read(request, found, spool)
+            yield from build_batches(reading)
+
+    def preview(self, request: ImportRequest) -> list[FilePreview]:
+        """Show how the columns of each file are read.
+
+        Parameters
+        ----------
+        request : ImportRequest
+            As in `fetch`.
+
+        Returns
+        -------
+        list of FilePreview
+            In the order in which the files are read.
+
+        Raises
+        ------
+        ConfigurationError, SourceError, SchemaDriftError
+            As in `fetch`, but for what only the rows tell.
+
+        """
+        return [preview_file(source) for source in self._find(request).files]
+
+    def _find(self, request: ImportRequest) -> Inputs:
         path = request.path or (Path(self.path) if self.path else None)
         if path is None:
             raise ConfigurationError(
                 "no path to read", where=f"source {self.name}", next_step="name a file or folder with --path"
             )
-        found = find_inputs(path, Path(self.mapping) if self.mapping else None)
-        with Spool(PLACE, self.rows_in_memory) as spool:
-            reading = self._read(request, found, spool)
-            yield from build_batches(reading)
+        return find_inputs(path, Path(self.mapping) if self.mapping else None)
 
     def _read(self, request: ImportRequest, found: Inputs, spool: Spool) -> Reading:
         contracts = Contracts()
