@@ -186,8 +186,8 @@ def test_the_command_shows_all_of_it_and_needs_no_database(tmp_path: Path, capsy
         "  C -> close (price): '1401.25' = 1401.25, '1.4e3' cannot be read",
         "  Vol -> volume (whole quantity): '1200' = 1200, '' is blank",
         (
-            "  in all rows: kind = EQ, symbol = RELIANCE, underlying = RELIANCE, series = EQ, venue = NSE, currency = INR,"
-            " bar_seconds = 60"
+            "  in all rows: kind = EQ, symbol = RELIANCE, underlying = RELIANCE, series = EQ, venue = NSE,"
+            " currency = INR, bar_seconds = 60"
         ),
         "  left alone: Remark",
         "spot_prices 2025-08-13 minute: 1 good, 1 refused; would be stored",

@@ -18,6 +18,7 @@ from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
+from pipeline_defs.cli.uploads import uploads
 from pipeline_defs.errors import PipelineError
 
 
@@ -36,6 +37,7 @@ for command in (
     import_data,
     quarantine,
     replay,
+    uploads,
     terms,
     export,
     certify,

@@ -2,6 +2,7 @@
 
 One idea a module, in the order the data flows:
 
+``names``     which names mean something beside a file
 ``mapping``   what the columns of a file mean, declared beside it
 ``exported``  what ``schema.json`` beside an exported file says, as such a mapping, and the terms of its contracts
 ``inputs``    files below a path, each with its mapping

@@ -15,6 +15,7 @@ from pipeline_defs.schema.interchange import SIDECAR_NAME
 from pipeline_defs.sources.manual_csv.chunks import ENDINGS, read_chunks, read_columns
 from pipeline_defs.sources.manual_csv.exported import Export, ExportedFile, Terms, read_export
 from pipeline_defs.sources.manual_csv.mapping import Mapping, plain_mapping, read_mapping
+from pipeline_defs.sources.manual_csv.names import MAPPING_NAME, is_mapping, is_passed_over, own_mapping
 from pipeline_defs.sources.manual_csv.workbooks import is_workbook
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from pipeline_defs.sources.manual_csv.lines import Chunk
 
-MAPPING_NAME: Final = "mapping.toml"
-MAPPING_ENDING: Final = ".mapping.toml"
 _MANIFEST_NAME: Final = "_manifest.json"
 
 
@@ -143,11 +142,7 @@ def find_inputs(path: Path, mapping: Path | None) -> Inputs:
 
 def _sort_in(found: Inputs, file: Path, export: Export | None, mapping: Path | None, *, is_named: bool) -> None:
     name = file.name
-    if (
-        name in {SIDECAR_NAME, _MANIFEST_NAME, MAPPING_NAME}
-        or name.endswith(MAPPING_ENDING)
-        or name.startswith((".", "~$"))
-    ):
+    if name in {SIDECAR_NAME, _MANIFEST_NAME} or is_mapping(name) or is_passed_over(name):
         return
     exported = next((one for one in export.files if one.path == file), None) if export is not None else None
     if export is not None and exported is not None:
@@ -186,7 +181,7 @@ def _exported_input(export: Export, file: ExportedFile) -> Input:
 
 
 def _own_input(file: Path, mapping_path: Path | None) -> Input:
-    beside = (mapping_path, file.with_suffix(MAPPING_ENDING), file.with_name(MAPPING_NAME))
+    beside = (mapping_path, own_mapping(file), file.with_name(MAPPING_NAME))
     chosen = next((path for path in beside if path is not None and (path == mapping_path or path.is_file())), None)
     declared = None if chosen is None else read_mapping(chosen)
     if declared is not None and declared.sheet is not None and not is_workbook(file):
