@@ -94,8 +94,8 @@ def move(upload: Upload, place: Place, report: str, *, keep_mapping: bool) -> No
         Whether the mapping stays in the drop folder, too: others are read by it.
 
     """
-    leaves = upload.mapping is not None and not keep_mapping
-    note = {"mapping": str(upload.mapping) if leaves else None, "stamp": _stamp(upload.mapping) if leaves else None}
+    leaving = None if keep_mapping else upload.mapping
+    note = None if leaving is None else {"mapping": str(leaving), "stamp": _stamp(leaving)}
     _write(place.note, json.dumps(note))
     if upload.mapping is not None:
         arriving = place.mapping.with_name(f".{place.mapping.name}.arriving")
@@ -110,9 +110,10 @@ def move(upload: Upload, place: Place, report: str, *, keep_mapping: bool) -> No
 def finish(place: Place) -> None:
     """Take the mapping of a file that has moved out of the drop folder, unless it has changed; remove the note."""
     note = json.loads(place.note.read_text(encoding="utf-8"))
-    mapping = None if note["mapping"] is None else Path(note["mapping"])
-    if mapping is not None and mapping.exists() and _stamp(mapping) == note["stamp"]:
-        mapping.unlink()
+    if note is not None:
+        mapping = Path(note["mapping"])
+        if mapping.exists() and _stamp(mapping) == note["stamp"]:
+            mapping.unlink()
     place.note.unlink()
 
 
@@ -138,9 +139,7 @@ def recover(folder: Path) -> None:
             half.unlink()
 
 
-def _stamp(path: Path | None) -> list[int] | None:
-    if path is None:
-        return None
+def _stamp(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 

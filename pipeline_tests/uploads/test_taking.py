@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,8 +26,6 @@ from pipeline_tests.sources.manual_csv.reading import HEADER, MAPPING, OWN_HEADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
     from pipeline_defs.settings import Settings
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -286,11 +286,11 @@ def after_import(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def before_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving.Path, "write_text", _kill)
+    monkeypatch.setattr(Path, "write_text", _kill)
 
 
 def before_the_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving.shutil, "copy2", _kill)
+    monkeypatch.setattr(shutil, "copy2", _kill)
 
 
 def in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ def in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def before_the_file_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving.Path, "rename", _kill)
+    monkeypatch.setattr(Path, "rename", _kill)
 
 
 def before_the_mapping_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,14 +313,14 @@ def before_the_mapping_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def before_the_note_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = moving.Path.unlink
+    real = Path.unlink
 
     def kill(path: Path, **options: Any) -> None:
         if path.name.endswith(".moving"):
             raise KilledError
         real(path, **options)
 
-    monkeypatch.setattr(moving.Path, "unlink", kill)
+    monkeypatch.setattr(Path, "unlink", kill)
 
 
 def _kill(*_: Any, **__: Any) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from pipeline_defs.uploads import waiting
@@ -45,7 +46,7 @@ def test_a_file_or_mapping_that_changes_between_two_looks_is_still_arriving(
         (folder / "c.mapping.toml").write_text("another")
         (folder / "d.csv").write_text("new")
 
-    monkeypatch.setattr(waiting.time, "sleep", change)
+    monkeypatch.setattr(time, "sleep", change)
 
     settled, arriving = settled_uploads(folder, 1)
 
