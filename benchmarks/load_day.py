@@ -171,6 +171,7 @@ def run(server: Server, folder: Path, options: argparse.Namespace) -> dict[str, 
         if server.ask(versions) != before:
             raise SystemExit("the identical re-load changed row versions")
         timed("one_percent", lambda: load(server.url, changed))
+        drain(server.url)  # whoever reads new rows first writes their hint bits
         timed("drained", lambda: drain(server.url))
         with open_market_slice(Warehouse(server.url), UNDERLYING, batch.trade_date, batch.trade_date) as market:
             options_of = market.instruments.filter(pl.col("kind") == "OPT")["instrument_id"].to_list()

@@ -55,6 +55,10 @@ class DamageError(SourceError):
     """So much of a partition was damaged that nothing of it was stored."""
 
 
+class DataError(SourceError, ValueError):
+    """A batch is not what the contract of sources says: a defect of its adapter."""
+
+
 class WarehouseError(PipelineError):
     """The database refused, or its state does not match the migrations."""
 

@@ -24,6 +24,10 @@ WITH latest AS (
            rows_stored + rows_unchanged + rows_corrected AS known
     FROM loads
     WHERE dataset = %(table)s AND trade_date = %(trade_date)s AND source = %(source)s AND status = 'complete'
+      -- A stream's loads speak of minutes; none of them accounts for a day.
+      AND bar_seconds NOT IN (SELECT w.bar_seconds FROM loads AS w
+                              WHERE w.dataset = %(table)s AND w.trade_date = %(trade_date)s
+                                AND w.source = %(source)s AND w.window_start IS NOT NULL)
     ORDER BY bar_seconds, load_id DESC),
 held AS (
     SELECT bar_seconds, load_id, count(*) AS rows FROM {table}

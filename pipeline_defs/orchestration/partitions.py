@@ -10,6 +10,7 @@ import calendar
 import datetime as dt
 import os
 import re
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -119,7 +120,12 @@ def session_partitions(first: dt.date | None = None, market_name: str = "NSE") -
     dagster.TimeWindowPartitionsDefinition
 
     """
-    first = first_partition_date() if first is None else first
+    return _session_partitions(first_partition_date() if first is None else first, market_name)
+
+
+@cache
+def _session_partitions(first: dt.date, market_name: str) -> dg.TimeWindowPartitionsDefinition:
+    """Make them once: dozens of assets and checks share them."""
     of = market(market_name)
     last = min(of.covered[1], session_calendar().last)
     return dg.TimeWindowPartitionsDefinition(

@@ -83,6 +83,15 @@ FILE_SCHEMA: Final[dict[str, pl.DataType]] = {
 """One row per file or archive member read. `logical_name` identifies a delivery across re-deliveries."""
 
 
+BATCH_ACTION_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "contract_key": pl.UInt32(),
+    "ex_date": pl.Date(),
+    "kind": pl.String(),
+    "value": PRICE,
+}
+"""Corporate actions of shares: `kind` ``split`` (new shares for an old one) or ``dividend`` (currency a share)."""
+
+
 class DeliveryLedger(Protocol):
     """What the warehouse tells a source about deliveries it was given before."""
 
@@ -244,6 +253,11 @@ class ImportBatch:
     timezone : str, default "Asia/Kolkata"
         Zone whose day the trade date is; ``UTC`` for markets that never close. A bar that closes at midnight belongs to
         the day it ends.
+    window : tuple of datetime.datetime or None
+        Begin, inclusive, and end, exclusive, of what the batch speaks about, if that is a part of the trade date: rows
+        outside stay as they are.
+    actions : polars.DataFrame or None
+        `BATCH_ACTION_SCHEMA`, all with the trade date as ex-date; None when the batch says nothing of actions.
 
     """
 
@@ -259,6 +273,8 @@ class ImportBatch:
     underlying: str | None = None
     delivery: Delivery | None = None
     timezone: str = MARKET_ZONE
+    window: tuple[dt.datetime, dt.datetime] | None = None
+    actions: pl.DataFrame | None = None
 
     @property
     def rows_read(self) -> int:
@@ -297,3 +313,21 @@ class Source(ABC):
             iterator that ends without a batch is an error of the adapter.
 
         """
+
+    def validate_data(self, batch: ImportBatch) -> None:
+        """Hold a batch against the contract of sources.
+
+        Parameters
+        ----------
+        batch : ImportBatch
+            As `fetch` gave it.
+
+        Raises
+        ------
+        DataError
+            A `ValueError` that names the first rows that are wrong.
+
+        """
+        from pipeline_defs.schema.validating import validate_data  # noqa: PLC0415 -- it checks what is defined here
+
+        validate_data(batch)

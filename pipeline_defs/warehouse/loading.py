@@ -17,6 +17,7 @@ import polars as pl
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.schema.batches import HARMLESS_REASONS
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
+from pipeline_defs.warehouse.actions import store_actions
 from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
 from pipeline_defs.warehouse.faults import PersistentConnection
@@ -187,7 +188,7 @@ def refresh_pending_bars(connection: psycopg.Connection, load_id: int | None = N
 
 
 def _partition(source: str, batch: ImportBatch) -> Partition:
-    partition = Partition(batch.table, source, batch.bar_seconds, batch.trade_date, batch.timezone)
+    partition = Partition(batch.table, source, batch.bar_seconds, batch.trade_date, batch.timezone, batch.window)
     outside = batch.observations.filter(~pl.col("timestamp").is_between(partition.start, partition.end, closed="left"))
     if outside.height:
         raise WarehouseError(
@@ -246,6 +247,7 @@ def _store(
         _refuse_forgotten(session, partition)
         rows = _rows(partition, batch, ids, load_id)
         counts = bring_in_line(session, partition, rows, load_id=load_id, underlying=batch.underlying)
+        store_actions(session, batch, ids, source=partition.source, load_id=load_id)
     if partition.table == "options_ticks" and (counts.stored or counts.corrected or counts.retired):
         session.execute(
             "INSERT INTO pending_bars (window_start, window_end, load_id) VALUES (%s, %s, %s)",

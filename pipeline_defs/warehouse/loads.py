@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 _INSERT_LOAD: Final = """
 INSERT INTO loads (source, dataset, trade_date, bar_seconds, underlying, status, source_type, source_url, api_version,
                    fetched_at, rows_read, rows_stored, rows_unchanged, rows_corrected, rows_retired, rows_quarantined,
-                   checksum, code_version, dagster_run_id, message, delivery_digest, delivery_parts)
+                   checksum, code_version, dagster_run_id, message, delivery_digest, delivery_parts,
+                   window_start, window_end)
 VALUES (%(source)s, %(dataset)s, %(trade_date)s, %(bar_seconds)s, %(underlying)s, 'rejected', %(source_type)s,
         %(source_url)s, %(api_version)s, %(fetched_at)s, %(rows_read)s, 0, 0, 0, 0, %(rows_quarantined)s,
-        %(checksum)s, %(code_version)s, %(dagster_run_id)s, '', %(delivery_digest)s, %(delivery_parts)s)
+        %(checksum)s, %(code_version)s, %(dagster_run_id)s, '', %(delivery_digest)s, %(delivery_parts)s,
+        %(window_start)s, %(window_end)s)
 RETURNING load_id
 """
 
@@ -85,6 +87,8 @@ def begin_load(
             "dagster_run_id": dagster_run_id,
             "delivery_digest": batch.delivery and batch.delivery.digest,
             "delivery_parts": batch.delivery and batch.delivery.parts,
+            "window_start": batch.window and batch.window[0],
+            "window_end": batch.window and batch.window[1],
         },
     ).fetchone()
     if row is None:

@@ -147,6 +147,8 @@ def bring_in_line(
     MergeCounts
 
     """
+    if partition.window is not None:
+        return _merge_window(connection, partition, rows, load_id=load_id, underlying=underlying)
     incoming = take_fingerprint(rows)
     known = read_fingerprint(connection, partition)
     if known is None and _ask(connection, partition, _IS_EMPTY):
@@ -162,6 +164,18 @@ def bring_in_line(
             return counts
     write_fingerprint(connection, partition, incoming)
     return counts
+
+
+def _merge_window(
+    connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, load_id: int, underlying: str | None
+) -> MergeCounts:
+    """Bring a part of a partition in line; a fingerprint of the whole says nothing of it."""
+    forget_fingerprint(connection, partition)
+    if _ask(connection, partition, _IS_EMPTY):
+        copy_in(connection, partition.table, rows, typed=True)
+        return MergeCounts(rows.height, 0, 0, 0)
+    before = _ask(connection, partition, _COUNT)
+    return _merge_all(connection, partition, rows, before, {"load_id": load_id, "underlying": underlying})
 
 
 def find_differing(incoming: Fingerprint, known: Fingerprint) -> tuple[pl.Series, int]:

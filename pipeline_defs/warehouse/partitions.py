@@ -34,6 +34,8 @@ class Partition:
         Day of the exchange.
     zone : str, default "Asia/Kolkata"
         Where that day is.
+    window : tuple of datetime.datetime or None
+        Begin, inclusive, and end, exclusive, of the part of the day that is meant; None for all of it.
 
     """
 
@@ -42,19 +44,23 @@ class Partition:
     bar_seconds: int
     trade_date: dt.date
     zone: str = MARKET_ZONE
+    window: tuple[dt.datetime, dt.datetime] | None = None
 
     @property
     def start(self) -> dt.datetime:
-        """First instant of the trade date, inclusive, UTC."""
+        """First instant of the trade date, or of the window, inclusive, UTC."""
         return self._bounds()[0]
 
     @property
     def end(self) -> dt.datetime:
-        """Last instant of the trade date, exclusive, UTC."""
+        """Last instant of the trade date, or of the window, exclusive, UTC."""
         return self._bounds()[1]
 
     def _bounds(self) -> tuple[dt.datetime, dt.datetime]:
-        return day_bounds(self.trade_date, zone=self.zone, of_closes=self.bar_seconds > TICK)
+        begin, end = day_bounds(self.trade_date, zone=self.zone, of_closes=self.bar_seconds > TICK)
+        if self.window is None:
+            return begin, end
+        return max(begin, self.window[0]), min(end, self.window[1])
 
     @property
     def lock_name(self) -> str:

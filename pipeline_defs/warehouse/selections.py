@@ -161,7 +161,7 @@ class Selection:
 
     def statement(self, template: str, dataset: str = "") -> str:
         """Name the tables: those of today, or what was known of them at `known_at`."""
-        for table in ("sessions", "instrument_terms", "continuous_contracts"):
+        for table in ("sessions", "instrument_terms", "continuous_contracts", "corporate_actions"):
             template = template.replace(f"{{{table}}}", self._relation(table))
         return template.replace("{dataset}", dataset).replace("{observations}", self._relation(dataset))
 

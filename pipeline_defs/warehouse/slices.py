@@ -18,6 +18,7 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.exports import MarketSlice, TickSlice
 from pipeline_defs.schema.tables import DAY, MINUTE, TICK
+from pipeline_defs.warehouse.actions import read_actions
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
@@ -172,6 +173,7 @@ def open_market_slice(
             fractional=selection.fractional,
             ticks=ticks,
             settlements=None if selection.fractional else read_settlements(connection, selection),
+            actions=None if selection.fractional else read_actions(connection, selection),
         )
         if bars_from_ticks:
             (market,) = _derived(market, [bar_seconds])

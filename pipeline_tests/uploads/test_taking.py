@@ -21,11 +21,15 @@ from pipeline_defs.errors import StorageError, WarehouseError
 from pipeline_defs.uploads import moving, taking
 from pipeline_defs.uploads.moving import Place, find_place
 from pipeline_defs.uploads.taking import TakenIn, take_in
+from pipeline_defs.uploads.waiting import settled_uploads
+from pipeline_defs.warehouse.loading import import_source
+from pipeline_defs.warehouse.reports import refuse_damage
 from pipeline_tests.sources.manual_csv.books import BOOK_HEADER, BOOK_MAPPING, BOOK_ROW, write_book
 from pipeline_tests.sources.manual_csv.reading import HEADER, MAPPING, OWN_HEADER, OWN_ROW, ROW, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from pipeline_defs.settings import Settings
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -163,7 +167,7 @@ def test_what_nobody_foresaw_rejects_the_file_and_not_those_after_it(
             raise ZeroDivisionError("what")
         return real(warehouse, source, request, **options)
 
-    real = taking.import_source
+    real = import_source
     monkeypatch.setattr(taking, "import_source", defect)
 
     first, second = take(warehouse, folder).outcomes
@@ -208,7 +212,7 @@ def test_a_file_that_changes_while_it_is_imported_is_left_for_the_next_time(
     warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = upload(folder)
-    real = taking.refuse_damage
+    real = refuse_damage
 
     def change(reports: Any) -> None:
         write(path, OWN_HEADER, OWN_ROW.replace("1400.5", "1400.55"))
@@ -228,7 +232,7 @@ def test_a_file_that_is_taken_away_before_it_is_read_is_left_out(
     warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(folder)
-    real = taking.settled_uploads
+    real = settled_uploads
 
     def gone(folder: Path, pause_seconds: float) -> Any:
         found = real(folder, pause_seconds)

@@ -7,15 +7,17 @@ than the requests they save: whoever deletes the folder asks again.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import time
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA, Answer
+from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA, Action, Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +64,11 @@ class Answers:
                 path.unlink()
                 return None
             frame = pl.read_parquet(path)
-            note = json.loads(pl.read_parquet_metadata(path).get("note", '""'))
-        except (OSError, pl.exceptions.PolarsError, ValueError):
+            told = pl.read_parquet_metadata(path)
+            note, actions = json.loads(told["note"]), _read_actions(told["actions"])
+        except (OSError, pl.exceptions.PolarsError, ValueError, KeyError):
             return None
-        return Answer(frame, note) if frame.schema == pl.Schema(ANSWER_SCHEMA) else None
+        return Answer(frame, note, actions) if frame.schema == pl.Schema(ANSWER_SCHEMA) else None
 
     def put(self, question: Question, answer: Answer) -> None:
         """Keep an answer.
@@ -81,10 +84,22 @@ class Answers:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self.path(question)
         staging = path.with_suffix(f".{os.getpid()}.tmp")
-        answer.rows.write_parquet(staging, metadata={"note": json.dumps(answer.note), "question": question.where})
+        told = {"note": json.dumps(answer.note), "actions": _write_actions(answer.actions), "question": question.where}
+        answer.rows.write_parquet(staging, metadata=told)
         staging.replace(path)
 
     def forget(self, question: Question) -> None:
         """Remove an answer, if there is one."""
         with suppress(FileNotFoundError):
             self.path(question).unlink()
+
+
+def _write_actions(actions: tuple[Action, ...] | None) -> str:
+    return json.dumps(actions, default=str)
+
+
+def _read_actions(text: str) -> tuple[Action, ...] | None:
+    found = json.loads(text)
+    if found is None:
+        return None
+    return tuple(Action(dt.date.fromisoformat(day), kind, Decimal(value)) for day, kind, value in found)

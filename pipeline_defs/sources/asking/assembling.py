@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.schema.batches import (
+    BATCH_ACTION_SCHEMA,
     CONTRACT_SCHEMA,
     FILE_SCHEMA,
     FRACTIONAL_OBSERVATION_SCHEMA,
@@ -18,6 +19,7 @@ from pipeline_defs.schema.batches import (
     ImportBatch,
 )
 from pipeline_defs.sources.asking.judging import GATHERED, gather, judge
+from pipeline_defs.sources.asking.questions import Action
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +99,8 @@ class WindowOfAnswers:
             )
         judged = judge(own, self._dataset, day, self._market, now, fractional=self._fractional)
         good, refused = judged.filter(pl.col("reason").is_null()), judged.filter(pl.col("reason").is_not_null())
-        used = good["file_index"].unique().sort()
+        actions = self._actions(day, wanted)
+        used = pl.concat([good["file_index"], actions["file_index"]]).unique().sort()
         schema = FRACTIONAL_OBSERVATION_SCHEMA if self._fractional else OBSERVATION_SCHEMA
         keys = pl.DataFrame(
             {"file_index": used, "contract_key": pl.int_range(len(used), dtype=pl.UInt32(), eager=True)}
@@ -118,11 +121,32 @@ class WindowOfAnswers:
                 pl.col(name).cast(dtype) for name, dtype in REJECT_SCHEMA.items()
             ),
             files=self._files(own, wanted, day),
-            findings=(self._answered(wanted, set(used.to_list())),),
+            findings=(self._answered(wanted, set(good["file_index"].to_list())),),
             underlying=request.underlying,
             delivery=delivery,
             timezone=self._market.zone,
+            actions=actions.join(keys, on="file_index").select(list(BATCH_ACTION_SCHEMA))
+            if self._tells_actions
+            else None,
         ), ""
+
+    @property
+    def _tells_actions(self) -> bool:
+        """Tell whether all answers speak of actions: no word of them is not the same as none."""
+        return bool(self._asked) and all(answer.actions is not None for _, answer in self._asked)
+
+    def _told(self, actions: pl.DataFrame) -> pl.DataFrame | None:
+        return actions if self._tells_actions else None
+
+    def _actions(self, day: dt.date, wanted: list[int]) -> pl.DataFrame:
+        found = [
+            (index, *action)
+            for index in (wanted if self._tells_actions else [])
+            for action in self._asked[index][1].actions or ()
+            if action.ex_date == day
+        ]
+        schema = {"file_index": pl.UInt32(), **{name: BATCH_ACTION_SCHEMA[name] for name in Action._fields}}
+        return pl.DataFrame(found, schema=schema, orient="row")
 
     def _contracts(self, indices: list[int]) -> pl.DataFrame:
         rows = [

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -15,6 +15,7 @@ from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "timestamp": TIMESTAMP,
@@ -199,6 +200,25 @@ class Question:
         )
 
 
+class Action(NamedTuple):
+    """One corporate action of the share that was asked about.
+
+    Parameters
+    ----------
+    ex_date : datetime.date
+        First session at the new price.
+    kind : str
+        ``split`` or ``dividend``.
+    value : Decimal
+        New shares for an old one, or currency a share; above zero.
+
+    """
+
+    ex_date: dt.date
+    kind: str
+    value: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back, whole: an adapter raises rather than give a part of it.
@@ -209,11 +229,14 @@ class Answer:
         `ANSWER_SCHEMA`; empty when the source says that it has nothing.
     note : str, default ""
         What else was said, for provenance: a plan's delay, an adjustment.
+    actions : tuple of Action or None
+        Of the window; None when the source was not asked for any, which is not the same as none.
 
     """
 
     rows: pl.DataFrame
     note: str = field(default="")
+    actions: tuple[Action, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse rows of any other shape."""
@@ -221,7 +244,7 @@ class Answer:
             raise ValueError(f"rows have {dict(self.rows.schema)}, expected {ANSWER_SCHEMA}")
 
 
-def answer_rows(columns: dict[str, pl.Series | list[Any]]) -> pl.DataFrame:
+def answer_rows(columns: Mapping[str, pl.Series | list[Any]]) -> pl.DataFrame:
     """Make the rows of an answer; columns that are not given are null.
 
     Parameters

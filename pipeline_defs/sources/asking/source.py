@@ -12,7 +12,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from pipeline_defs.errors import SourceError
+from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.markets.market import Market, market
 from pipeline_defs.schema.batches import Delivery, ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.settings import load_settings
@@ -56,6 +56,8 @@ class ApiSource(Source):
     """
 
     datasets: ClassVar[tuple[Dataset, ...]]
+    live_datasets: ClassVar[tuple[Dataset, ...]] = ()
+    """What can be streamed, a dataset a table: ticks, or bars that are complete."""
     limits: ClassVar[tuple[Limit, ...]] = ()
     version: ClassVar[str]
     """Of the vendor's API and of what this adapter makes of it; raised when the same reply would give other rows."""
@@ -148,6 +150,21 @@ class ApiSource(Source):
         """
         del dataset
         return ""
+
+    def live_dataset(self, table: str) -> Dataset:
+        """Find what is streamed for a table.
+
+        Raises
+        ------
+        ConfigurationError
+            If nothing is.
+
+        """
+        for dataset in self.live_datasets:
+            if dataset.table == table:
+                return dataset
+        there = ", ".join(dataset.table for dataset in self.live_datasets) or "nothing"
+        raise ConfigurationError(f"{self.name} streams nothing for {table}; it streams {there}")
 
     def close(self) -> None:
         """Let go of connections, after the last question of a `fetch`."""

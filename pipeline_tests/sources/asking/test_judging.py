@@ -16,6 +16,8 @@ from pipeline_defs.sources.asking.judging import REASONS, gather, judge
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Listed, Question, Window, answer_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline_defs.markets.market import Market
 
 NSE, US, CRYPTO = market("NSE"), market("US"), market("CRYPTO")
@@ -24,7 +26,7 @@ LATER = dt.datetime(2025, 9, 30, tzinfo=dt.UTC)
 MINUTES = Dataset("spot_prices", 60, 5, ("EQ",))
 
 
-def judged(rows: dict[str, list[Any]], of: Market = NSE, dataset: Dataset = MINUTES, now: dt.datetime = LATER,
+def judged(rows: Mapping[str, list[Any]], of: Market = NSE, dataset: Dataset = MINUTES, now: dt.datetime = LATER,
            window: Window | None = None, *, fractional: bool = False) -> pl.DataFrame:  # fmt: skip
     window = window or Window(DAY, DAY)
     question = Question("paper", "1", dataset, Listed("X", {"kind": "EQ", "symbol": "X"}), window,
