@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 UNFINISHED_SUFFIXES: Final = (".part", ".partial", ".tmp", ".crdownload", ".filepart", ".download", ".swp")
 """What browsers, editors and copying tools call a file that is still arriving."""
 
+LOOKS_UNTIL_AGAIN: Final = 20
+"""A file that a run left where it is, because the server was down, say, is asked for again after so many looks."""
+
 _OF_EXPORTS: Final = ("schema.json", "_manifest.json")
 
 
@@ -105,3 +108,62 @@ def settled_uploads(folder: Path, pause_seconds: float) -> tuple[list[Upload], l
 def _stamp(path: Path) -> str:
     status = path.stat()
     return f"{path.name}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a sensor makes of the drop folder.
+
+    Parameters
+    ----------
+    settled : list of Upload
+        The same at two looks, and no run was asked for yet; or one was long ago and left them where they are.
+    arriving : list of str
+        Names of those that are still changing.
+    memory : dict of str to list
+        What to remember until the next look, if a run is asked for: by name the fingerprint, the one that a run was
+        asked for, and how many looks ago that was.
+
+    """
+
+    settled: list[Upload]
+    arriving: list[str]
+    memory: dict[str, list[str | int]]
+
+    @property
+    def key(self) -> str:
+        """Name what has settled, another time differently."""
+        told = "\n".join(f"{one.path.name}|{one.fingerprint}|{self.memory[one.path.name][2]}" for one in self.settled)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def judge_uploads(uploads: list[Upload], memory: dict[str, list[str | int]]) -> Look:
+    """Compare what waits with what waited at the last look of a sensor.
+
+    Parameters
+    ----------
+    uploads : list of Upload
+        What waits now.
+    memory : dict of str to list
+        `Look.memory` of the last look.
+
+    Returns
+    -------
+    Look
+
+    """
+    look = Look([], [], {})
+    for upload in uploads:
+        name, fingerprint = upload.path.name, upload.fingerprint
+        seen, asked_for, looks = memory.get(name, ["", "", 0])
+        if fingerprint == asked_for:
+            looks = int(looks) + 1
+            if looks % LOOKS_UNTIL_AGAIN == 0:
+                look.settled.append(upload)
+        elif fingerprint == seen:
+            look.settled.append(upload)
+            asked_for, looks = fingerprint, 0
+        else:
+            look.arriving.append(name)
+        look.memory[name] = [fingerprint, asked_for, looks]
+    return look

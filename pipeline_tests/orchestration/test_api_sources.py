@@ -165,4 +165,3 @@ def test_too_many_requests_are_waited_out(api: Api, warehouse: Warehouse) -> Non
     reports = list(import_source(warehouse, get_source(api.name), ImportRequest(day, day, tables=tables)))
 
     assert {report.status for report in reports} == {"complete"}
-

@@ -52,6 +52,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         *BARS,
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
+        "manual_csv/uploads",
     }
 
 
@@ -59,15 +60,15 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "bars", "catalogs"}, spec.key
+        assert spec.group_name in {"ingestion", "bars", "catalogs", "uploads"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        assert spec.partitions_def is not None, spec.key
+        assert (spec.partitions_def is None) == (spec.group_name == "uploads"), spec.key
 
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name != "catalogs":
+        if spec.group_name not in {"catalogs", "uploads"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns
@@ -103,4 +104,5 @@ def test_checks_that_mean_wrong_data_block() -> None:
 
 def test_nothing_starts_by_itself_after_an_installation() -> None:
     assert defs.resolve_schedule_def("nse_daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
-    assert defs.resolve_sensor_def("landing_sensor").default_status is dg.DefaultSensorStatus.STOPPED
+    for sensor in ("landing_sensor", "uploads_sensor"):
+        assert defs.resolve_sensor_def(sensor).default_status is dg.DefaultSensorStatus.STOPPED
