@@ -47,6 +47,10 @@ class SourceError(PipelineError):
     """A source delivered nothing usable: unknown layout, damaged archive, empty input."""
 
 
+class UnansweredError(SourceError):
+    """A source could not be asked successfully now; later it may."""
+
+
 class SchemaDriftError(SourceError):
     """Columns differ from every layout known for the source."""
 

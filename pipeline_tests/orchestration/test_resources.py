@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
 from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.orchestration.resources import ExportPort, FileImport, FolderExport, ImportPort, WarehouseResource
+from pipeline_defs.orchestration.resources import (
+    ApiImport,
+    ExportPort,
+    FileImport,
+    FolderExport,
+    ImportPort,
+    WarehouseResource,
+)
+from pipeline_tests.orchestration.conftest import TINY_DATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline_defs.samples.generate import GeneratedSample
     from pipeline_defs.settings import Settings
+    from pipeline_defs.warehouse.connection import Warehouse
 
 
 @pytest.mark.parametrize("port", [ImportPort, ExportPort])
@@ -65,3 +76,25 @@ def test_a_resource_takes_its_secret_from_the_environment_when_a_run_begins(
         opened()
 
     assert look.execute_in_process().output_for_node("opened") == settings.database_url
+
+
+def test_options_can_be_imported_without_dagster_and_give_the_classic_counts(
+    tiny_sample: GeneratedSample, warehouse: Warehouse
+) -> None:
+    port = FileImport(name="nse_csv", folder=str(tiny_sample.landing))
+    day = dt.date.fromisoformat(TINY_DATE)
+    counts = port.import_options_data(warehouse, day, day)
+
+    assert counts["read"] == counts["stored"] + counts["quarantined"] > 0
+    again = port.import_options_data(warehouse, day, day, "NIFTY")
+    assert again["unchanged"] > 0
+    assert again["stored"] == 0
+
+
+def test_an_api_reads_again_only_when_it_is_told_to() -> None:
+    assert not ApiImport(name="zerodha").reads_again()
+    assert ApiImport(name="zerodha", refetch="always").reads_again()
+    assert FileImport(name="nse_csv").reads_again()
+    assert ApiImport(name="zerodha").looked_for(dt.date(2025, 8, 1)) is None
+    with pytest.raises(ConfigurationError, match="refetch is 'sometimes', expected missing or always"):
+        ApiImport(name="zerodha", refetch="sometimes").reads_again()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from pipeline_defs.errors import PipelineError
+from pipeline_defs.errors import PipelineError, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,8 @@ def failures_explained() -> Iterator[None]:
     Raises
     ------
     dagster.Failure
-        In place of a `PipelineError`. It is not retried: the same input gives the same error.
+        In place of a `PipelineError`. It is not retried, since the same input gives the same error, but for a source
+        that could not be asked now.
 
     """
     try:
@@ -41,7 +42,7 @@ def failure(error: PipelineError) -> dg.Failure:
     return dg.Failure(
         description=str(error),
         metadata={name: dg.MetadataValue.text(text) for name, text in metadata.items() if text is not None},
-        allow_retries=False,
+        allow_retries=isinstance(error, UnansweredError),
     )
 
 

@@ -59,6 +59,9 @@ _USUAL_WITHIN_DAYS: Final = 10
 
 _MAX_FILES_SHOWN: Final = 20
 
+RETRIES: Final = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL)
+"""Of an API that could not be asked, after its own patience was at an end; a refusal is never repeated."""
+
 
 def build_source_assets(source: str) -> dg.AssetsDefinition:
     """Make the assets of one source.
@@ -88,6 +91,7 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
         can_subset=True,
         # One vendor, one key, one pool: how many runs may ask at once is set in the UI or with the CLI of Dagster.
         pool=source if entry.source_type == "api" else None,
+        retry_policy=RETRIES if entry.source_type == "api" else None,
         required_resource_keys={WAREHOUSE, import_port_key(source)},
     )
     def import_assets(

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline_defs.errors import PipelineError, SourceError
+from pipeline_defs.errors import PipelineError, SourceError, UnansweredError
 from pipeline_defs.sources.asking.credentials import redact
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ class Caller:
 
         Raises
         ------
+        UnansweredError
+            If it was tried often or long enough.
         SourceError
-            If it was refused, or tried often or long enough; no secret is in its text, nor in an error behind it.
+            If it was refused; no secret is in its text, nor in an error behind it.
 
         """
         import stamina  # noqa: PLC0415 -- only asking needs it
@@ -132,7 +134,7 @@ class Caller:
                     return _translated(request, where)
         except TryAgainError as error:
             spent = patience.total_seconds - (deadline - time.monotonic())
-            raise SourceError(
+            raise UnansweredError(
                 f"{error.what}; gave up after {tries} {'try' if tries == 1 else 'tries'} / {spent:.0f} s",
                 where=where,
                 next_step=error.next_step or "nothing was stored; run the partition again later",
