@@ -190,6 +190,21 @@ def test_files_of_one_name_lie_beside_each_other_and_the_second_corrects_the_fir
     assert "done/DATE/mine-2.mapping.toml" in files(folder)
 
 
+def test_a_file_of_the_same_name_retires_what_is_no_longer_in_it_and_nothing_of_other_files(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    later = OWN_ROW.replace("09:15", "09:20")
+    upload(folder, OWN_ROW, later)
+    upload(folder, OWN_ROW.replace("09:15", "09:25"), name="other.csv")
+    take(warehouse, folder)
+    upload(folder, later)
+
+    (outcome,) = take(warehouse, folder).outcomes
+
+    assert (outcome.counts()["retired"], outcome.counts()["unchanged"]) == (1, 1)
+    assert len(stored(warehouse)) == 2
+
+
 def test_a_mapping_of_two_files_leaves_with_the_last_of_them(warehouse: Warehouse, folder: Path) -> None:
     upload(folder)
     upload(folder, OWN_ROW.replace("09:15", "09:20"), name="mine.CSV")
