@@ -28,7 +28,7 @@ def uploads(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by nam
             "arriving": taken.arriving,
             "failures": [{"name": name, "error": str(error)} for name, error in taken.failures],
         }
-        click.echo(json.dumps(told, ensure_ascii=False))
+        click.echo(json.dumps(told))
     else:
         for outcome in taken.outcomes:
             counts = ", ".join(f"{name} {count}" for name, count in outcome.counts().items())

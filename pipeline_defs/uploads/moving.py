@@ -146,7 +146,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _write(path: Path, text: str) -> None:
     arriving = path.with_name(f".{path.name}.arriving")
-    arriving.write_text(text, encoding="utf-8")
+    arriving.write_text(text, encoding="utf-8", errors="backslashreplace")
     _settle(arriving, path)
 
 

@@ -95,7 +95,7 @@ def take_in(
         for upload in uploads:
             try:
                 outcome = _take(warehouse, folder, upload, dagster_run_id)
-            except (WarehouseError, StorageError, psycopg.Error) as error:
+            except (WarehouseError, StorageError, psycopg.Error, OSError) as error:
                 taken.failures.append((upload.path.name, _explained(error, upload)))
                 if not _answers(warehouse):
                     break
@@ -132,7 +132,7 @@ def _import(warehouse: Warehouse, upload: Upload, sha256: str, run_id: str | Non
         for report in import_source(warehouse, get_source(SOURCE), request, dagster_run_id=run_id):
             outcome.loads.append(report)
         refuse_damage(outcome.loads)
-    except (WarehouseError, StorageError, psycopg.Error, MemoryError):
+    except (WarehouseError, StorageError, psycopg.Error, OSError, MemoryError):
         raise
     except NothingUsableError as error:
         outcome.error, outcome.first_refused = error, list(error.refused)
@@ -166,9 +166,15 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _explained(error: PipelineError | psycopg.Error, upload: Upload) -> PipelineError:
+def _explained(error: PipelineError | psycopg.Error | OSError, upload: Upload) -> PipelineError:
     if isinstance(error, PipelineError):
         return error
+    if isinstance(error, OSError):
+        return StorageError(
+            f"cannot be read or moved: {error.strerror or error}",
+            where=str(upload.path),
+            next_step="give the pipeline's account its rights and room on the disk; it is tried again then",
+        )
     return WarehouseError(f"the database refused: {str(error).strip()}", where=str(upload.path))
 
 

@@ -6,6 +6,7 @@ Names, sizes and times only: no file is opened here. Standard library only: a se
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -77,7 +78,7 @@ def waiting_uploads(folder: Path) -> list[Upload]:
             told = "\n".join(_stamp(one) for one in (path, mapping) if one is not None)
         except FileNotFoundError:
             continue  # taken away since it was listed
-        found.append(Upload(path, mapping, hashlib.sha256(told.encode()).hexdigest()[:16]))
+        found.append(Upload(path, mapping, hashlib.sha256(os.fsencode(told)).hexdigest()[:16]))
     return found
 
 
@@ -134,7 +135,7 @@ class Look:
     def key(self) -> str:
         """Name what has settled, another time differently."""
         told = "\n".join(f"{one.path.name}|{one.fingerprint}|{self.memory[one.path.name][2]}" for one in self.settled)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode(told)).hexdigest()[:16]
 
 
 def judge_uploads(uploads: list[Upload], memory: dict[str, list[str | int]]) -> Look:

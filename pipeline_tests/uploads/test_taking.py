@@ -278,6 +278,37 @@ def test_what_is_not_the_files_fault_moves_nothing(
     assert files(folder) == ["mine.csv", "mine.mapping.toml", "other.csv", "other.mapping.toml"]
 
 
+def test_a_file_that_cannot_be_read_or_moved_stays_and_does_not_keep_the_others_waiting(
+    warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(folder)
+    upload(folder, OWN_ROW.replace("09:15", "09:20"), name="other.csv")
+    real = taking._digest
+
+    def refuse(path: Path) -> str:
+        if path.name == "mine.csv":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(taking, "_digest", refuse)
+
+    taken = take(warehouse, folder)
+
+    assert [outcome.name for outcome in taken.outcomes] == ["other.csv"]
+    ((name, error),) = taken.failures
+    assert name == "mine.csv"
+    assert "mine.csv: cannot be read or moved: Permission denied\nNext: give the pipeline's account" in str(error)
+
+
+def test_a_name_that_is_no_text_is_rejected_and_moved_like_any_other(warehouse: Warehouse, folder: Path) -> None:
+    write(folder / os.fsdecode(b"caf\xe9.csv"), HEADER, ROW)
+
+    taken = take(warehouse, folder)
+
+    assert len(taken.rejected) + len(taken.failures) == 1
+    assert take(warehouse, folder).outcomes == []
+
+
 def test_a_server_that_does_not_answer_is_asked_once_and_not_for_every_file(
     warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

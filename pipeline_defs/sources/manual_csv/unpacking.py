@@ -7,6 +7,7 @@ every cell from the first to the last, so that one stray cell far away asks for 
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,9 @@ _PORTION_BYTES: Final = 1 << 20
 _SHEETS: Final = "xl/worksheets/"
 _LONGEST_TAG: Final = 1 << 10
 _OLD_FORMAT: Final = b"\xd0\xcf\x11\xe0"
+_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
+"""What the library of zips raises when bytes are not what they were."""
+
 _CELL: Final = re.compile(rb"<(?:\w+:)?c\s[^>]*?\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 _CELL_WITHOUT_PLACE: Final = re.compile(rb"<(?:\w+:)?c(?:>|\s(?![^>]*\br=[\"'])[^>]*>)")
 
@@ -67,7 +71,7 @@ def refuse_large(path: Path) -> None:
                                 raise _too_large(_spread(extent, entry.filename), path)
                 if extent is not None and entry.filename.startswith(_SHEETS) and entry.filename.endswith(".xml"):
                     _refuse_odd(extent, entry.filename, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise unreadable(path, str(error)) from error
 
 

@@ -227,6 +227,31 @@ def test_a_workbook_that_was_cut_off_says_so(tmp_path: Path) -> None:
         read_sheet_columns(path, None)
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_bytes_that_were_changed_give_all_rows_or_an_error_that_names_the_file(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    path = tmp_path / "b.xlsx"
+    good = path.with_name("good.xlsx")
+    if not good.exists():
+        write_book(good, BOOK_HEADER, *[BOOK_ROW] * 20)
+    content = bytearray(good.read_bytes())
+    # Most of them in the directory at the end, where everything else is found.
+    place = st.integers(len(content) - 1200, len(content) - 1) | st.integers(0, len(content) - 1)
+    for position in data.draw(st.lists(place, min_size=1, max_size=4)):
+        content[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+
+    said = ""
+    rows: list[tuple[Any, ...]] = []
+    try:
+        rows = cells(path)
+    except SourceError as error:
+        said = str(error)
+    assert len(rows) == 20 or str(path) in said
+
+
 def test_a_zip_that_is_no_workbook_says_so(tmp_path: Path) -> None:
     path = tmp_path / "b.xlsx"
     with zipfile.ZipFile(path, "w") as archive:
