@@ -18,7 +18,7 @@ from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.sources.asking.exact import shortest_texts
 from pipeline_defs.sources.manual_csv.lines import LINE, UNFIT_SCHEMA, Chunk
 from pipeline_defs.sources.manual_csv.reasons import BLANK_LINE
-from pipeline_defs.sources.manual_csv.unpacking import refuse_large, unreadable
+from pipeline_defs.sources.manual_csv.unpacking import look_through, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,9 +111,15 @@ def _read(path: Path, sheet: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
 @lru_cache(maxsize=1)
 def _read_once(path: Path, sheet: str | None, stamp: tuple[int, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
     del stamp  # a part of the key
-    refuse_large(path)
+    not_computed = look_through(path)
     workbook, library = _open(path)
     chosen = _choose(workbook.sheet_names, sheet, path)
+    if chosen in not_computed:
+        raise SourceError(
+            f"sheet {chosen!r} has formulas that were never computed, the first in cell {not_computed[chosen]}",
+            where=str(path),
+            next_step="open it in a spreadsheet program and save it, so that their values are stored",
+        )
     try:
         texts = _texts(workbook, chosen)
     except library.FastExcelError as error:

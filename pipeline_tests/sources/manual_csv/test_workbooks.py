@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
 from pipeline_defs.sources.manual_csv import unpacking
 from pipeline_defs.sources.manual_csv.lines import LINE
-from pipeline_defs.sources.manual_csv.unpacking import refuse_large
+from pipeline_defs.sources.manual_csv.unpacking import look_through
 from pipeline_defs.sources.manual_csv.workbooks import read_sheet, read_sheet_columns
 from pipeline_tests.sources.manual_csv.books import BOOK_HEADER, BOOK_MAPPING, BOOK_ROW, DAY, write_book
 from pipeline_tests.sources.manual_csv.reading import HEADER, ROW, only, refused, write
@@ -139,6 +139,29 @@ def test_a_formula_is_its_stored_value_and_an_error_is_refused_not_taken_for_bla
     assert batch.observations["open"].to_list() == [Decimal("1400.5")]
     assert [(line, reason) for line, reason, _ in refused([batch])] == [(3, "bad_quantity"), (4, "bad_price")]
     assert "#DIV/0!" in refused([batch])[0][2]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [b'<c r="B3"><f>A3*2</f></c>', b'<c r="B3" s="1"><f t="shared" si="0"/></c>', b"<c r='B3'><f>1&lt;2</f></c>"],
+)
+def test_a_formula_that_was_never_computed_is_an_error_and_not_a_blank(tmp_path: Path, cell: bytes) -> None:
+    book = write_book(tmp_path / "a.xlsx", ("O", "C"), (1, "=A2*2|2"), (2, 4), sheet="A & B")
+    path = repacked(book, lambda sheet: sheet.replace(b'<c r="B3"><v>4</v></c>', cell))
+
+    with pytest.raises(
+        SourceError, match=r"sheet 'A & B' has formulas that were never computed, the first in cell B3\nNext: open it"
+    ):
+        read_sheet_columns(path, None)
+
+
+def test_formulas_of_other_sheets_do_not_matter(tmp_path: Path) -> None:
+    book = write_book(tmp_path / "a.xlsx", ("O", "C"), (1, 2), others=("Notes",))
+    path = repacked(book, lambda sheet: sheet.replace(b'<c r="B2"><v>2</v></c>', b'<c r="B2"><f>A2*2</f></c>'))
+
+    assert read_sheet_columns(path, "Notes") == ["notes"]
+    with pytest.raises(SourceError, match="never computed"):
+        read_sheet_columns(path, "Prices")
 
 
 def test_duplicates_show_the_cells_of_their_row(tmp_path: Path) -> None:
@@ -337,7 +360,7 @@ def test_a_cell_cut_by_the_end_of_a_portion_is_seen(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(unpacking, "MOST_CELLS", 599)
 
     with pytest.raises(SourceError, match="reaches to row 300 and column 2: more than 599 cells"):
-        refuse_large(path)
+        look_through(path)
 
 
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(
