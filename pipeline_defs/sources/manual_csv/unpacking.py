@@ -32,6 +32,8 @@ _OLD_FORMAT: Final = b"\xd0\xcf\x11\xe0"
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, KeyError, RuntimeError)
 """What the library of zips raises when bytes are not what they were."""
 
+_CELL_BEGINS: Final = (b"<c ", b"<c>", b":c ", b":c>", b"<c\n", b":c\n", b"<c\r", b":c\r", b"<c\t", b":c\t")
+_USUAL_CELL: Final = re.compile(rb"<c r=\"([A-Z]{1,3})([0-9]{1,7})\"")
 _CELL: Final = re.compile(rb"<(?:\w+:)?c\s[^>]*?\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 _CELL_WITHOUT_PLACE: Final = re.compile(rb"<(?:\w+:)?c(?:>|\s(?![^>]*\br=[\"'])[^>]*>)")
 _NOT_COMPUTED: Final = re.compile(
@@ -146,12 +148,15 @@ class _Extent:
 
     def look(self, portion: bytes) -> None:
         data = self._rest + portion
-        places = _CELL.findall(data)
+        cells = sum(map(data.count, _CELL_BEGINS))
+        places = _USUAL_CELL.findall(data)
+        if len(places) != cells:  # written in another way, or cut
+            places = _CELL.findall(data)
+            self.has_unplaced = self.has_unplaced or _CELL_WITHOUT_PLACE.search(data) is not None
         if places:
             letters = {column for column, _ in places}
             self.columns = max(self.columns, *map(_column_number, letters))
             self.rows = max(self.rows, *map(int, {row for _, row in places}))
-        self.has_unplaced = self.has_unplaced or _CELL_WITHOUT_PLACE.search(data) is not None
         if not self.not_computed and (b"<f" in data or b":f" in data):
             found = _NOT_COMPUTED.search(data)
             self.not_computed = "" if found is None else found[1].decode()

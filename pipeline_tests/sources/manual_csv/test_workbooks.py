@@ -354,6 +354,19 @@ def test_cells_that_do_not_say_where_they_are_are_refused(tmp_path: Path) -> Non
         read_sheet_columns(path, None)
 
 
+@pytest.mark.parametrize(
+    "begin", [b"<x:c t='n' r='XFD1048576'>", b'<c s="1"\n r="XFD1048576">', b'<c\tr="XFD1048576">']
+)
+def test_a_stray_cell_is_seen_however_it_is_written(tmp_path: Path, begin: bytes) -> None:
+    path = repacked(
+        write_book(tmp_path / "a.xlsx", ("O", "C"), (1, 2)),
+        lambda sheet: sheet.replace(b"</sheetData>", b"<row>" + begin + b"<v>1</v></c></row></sheetData>"),
+    )
+
+    with pytest.raises(SourceError, match="reaches to row 1048576 and column 16384"):
+        read_sheet_columns(path, None)
+
+
 def test_a_cell_cut_by_the_end_of_a_portion_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_book(tmp_path / "b.xlsx", *[(row, row + 0.5) for row in range(300)])
     monkeypatch.setattr(unpacking, "_PORTION_BYTES", 7)
