@@ -21,6 +21,12 @@ SOURCES: Final = {
         kinds=frozenset({"csv", "postgres"}),
         meaning="Files of the NSE and of its data vendors.",
     ),
+    "ccxt": SourceEntry(
+        "pipeline_defs.sources.ccxt.adapter:CcxtSource",
+        market="CRYPTO",
+        tables=("spot_prices",),
+        meaning="Spot pairs of any exchange that CCXT speaks to.",
+    ),
     "interactive_brokers": SourceEntry(
         "pipeline_defs.sources.interactive_brokers.adapter:InteractiveBrokersSource",
         market="US",

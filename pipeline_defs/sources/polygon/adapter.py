@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import polars as pl
+
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.tables import DAY, EQUITY_DAILY, MINUTE
 from pipeline_defs.sources.asking.questions import Action, Answer, Dataset, Limit, Listed, Question, Window
@@ -14,7 +16,15 @@ from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.polygon.actions import ask_actions, one_a_day
 from pipeline_defs.sources.polygon.bars import bar_rows, results_of_pages, span_of, volume_of
 from pipeline_defs.sources.polygon.connection import VENDOR_URL, Connection
-from pipeline_defs.sources.polygon.contracts import contracts_of, listed_of, no_contract
+from pipeline_defs.sources.polygon.contracts import (
+    contracts_of,
+    has_enough,
+    last_expiries,
+    listed_of,
+    merged,
+    no_contract,
+    wanted_days,
+)
 from pipeline_defs.sources.polygon.live import bars_as_they_come
 from pipeline_defs.sources.polygon.pages import DELAYED, all_pages
 from pipeline_defs.sources.polygon.refusals import PlanError
@@ -24,7 +34,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
 
-    import polars as pl
     from massive import RESTClient
 
     from pipeline_defs.sources.asking.streaming import Heard, Silence
@@ -108,7 +117,7 @@ class PolygonSource(ApiSource):
         if "OPT" in dataset.kinds:
             for chain in wanted.options:
                 listed += self._contracts(chain, window)
-        return list({one.vendor_id: one for one in listed}.values())
+        return merged(listed)
 
     def ask(self, question: Question) -> Answer:
         """Ask for the bars of one window: all pages of them, or none."""
@@ -171,16 +180,22 @@ class PolygonSource(ApiSource):
         return Listed(ticker, terms, one.first_date, one.last_date)
 
     def _contracts(self, chain: Chain, window: Window) -> list[Listed]:
-        def ask(*, expired: bool) -> pl.DataFrame:
-            where = f"{self.name} options of {chain.underlying} {window}"
-            return self.call(
-                lambda: contracts_of(self.connection, chain, window, self.call.turn, expired=expired), where
-            )
+        days = wanted_days(chain, self.market.sessions(window.first, window.last))
+        if not days:
+            return []
 
-        contracts = ask(expired=False)
-        # Of the last day's own expiries the vendor may say either.
-        contracts = contracts.extend(ask(expired=True))
-        listed = listed_of(chain, contracts, self.market.sessions(window.first, window.last), self.market.currency)
+        def ask(until: dt.date, *, expired: bool) -> pl.DataFrame:
+            where = f"{self.name} options of {chain.underlying} {window}"
+            turn = self.call.turn
+            return self.call(lambda: contracts_of(self.connection, chain, window, until, turn, expired=expired), where)
+
+        # The vendor may count the contracts that expire on the last day to either side.
+        over = ask(window.last, expired=True)
+        for until in last_expiries(chain, window):
+            contracts = pl.concat([ask(until, expired=False), over])
+            if has_enough(chain, contracts, window):
+                break
+        listed = listed_of(chain, contracts, days, self.market.currency)
         if not listed:
             raise no_contract(chain, window)
         return listed

@@ -8,6 +8,7 @@ an index (``SPXW``). A chain means one root: so no two of its contracts share ex
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,8 @@ _OCC: Final = r"^O:(?<root>.+)(?<date>[0-9]{6})(?<side>[CP])(?<strike>[0-9]{8})$
 _WEEKLY_ROOTS: Final = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX", "XSPW": "XSP"}
 """Roots of an index's own, which are asked for under the index."""
 
+_WEEK: Final = 7
+_SPARE_DAYS: Final = 4
 _DAYS_AN_EXPIRY: Final = 100
 """Between two expiries of the sleepiest share lie three months."""
 
@@ -53,7 +56,7 @@ _PAGE: Final = 1000
 
 
 def contracts_of(
-    connection: Connection, chain: Chain, window: Window, turn: Callable[[], None], *, expired: bool
+    connection: Connection, chain: Chain, window: Window, until: dt.date, turn: Callable[[], None], *, expired: bool
 ) -> pl.DataFrame:
     """List contracts of a chain that are alive in a window.
 
@@ -65,10 +68,12 @@ def contracts_of(
         What is wanted.
     window : Window
         Trade dates; the vendor is asked for what was known on the last one.
+    until : datetime.date
+        Last expiry to look at.
     turn : callable
         Waits for a turn under the rate limit; called before every page but the first.
     expired : bool
-        Those that expired within the window, or those that were alive at its end.
+        Those that were over at the window's end, or those that were alive.
 
     Returns
     -------
@@ -83,7 +88,6 @@ def contracts_of(
     """
     root = chain.underlying.replace(".", "")
     what = f"options of {chain.underlying} as of {window.last}"
-    until = window.last if expired else _last_expiry(chain, window)
     sides = {"CE": "call", "PE": "put"}
     low, high = chain.strikes or (None, None)
 
@@ -121,7 +125,7 @@ def listed_of(chain: Chain, contracts: pl.DataFrame, sessions: list[dt.date], cu
     contracts : polars.DataFrame
         Of `contracts_of`.
     sessions : list of datetime.date
-        Trade dates of the window.
+        Of `wanted_days`.
     currency : str
         Where the chain says none.
 
@@ -133,11 +137,8 @@ def listed_of(chain: Chain, contracts: pl.DataFrame, sessions: list[dt.date], cu
     known = set(contracts["expiry"])
     days: dict[dt.date, list[dt.date]] = {}
     for day in sessions:
-        if (chain.first_date is None or day >= chain.first_date) and (
-            chain.last_date is None or day <= chain.last_date
-        ):
-            for expiry in chain.choose_expiries(known, day):
-                days.setdefault(expiry, []).append(day)
+        for expiry in chain.choose_expiries(known, day):
+            days.setdefault(expiry, []).append(day)
     found = []
     for row in contracts.unique("ticker", maintain_order=True).iter_rows(named=True):
         chosen = days.get(row["expiry"])
@@ -155,6 +156,46 @@ def listed_of(chain: Chain, contracts: pl.DataFrame, sessions: list[dt.date], cu
             }
             found.append(Listed(row["ticker"], terms, chosen[0], chosen[-1]))
     return found
+
+
+def wanted_days(chain: Chain, sessions: list[dt.date]) -> list[dt.date]:
+    """Give the sessions on which a chain is wanted: within its own dates, and before its named expiries are over."""
+    first, last = chain.first_date, chain.last_date
+    over = None if isinstance(chain.expiries, int) else max(chain.expiries, default=dt.date.min)
+    return [
+        day
+        for day in sessions
+        if (first is None or day >= first) and (last is None or day <= last) and (over is None or day <= over)
+    ]
+
+
+def merged(listed: list[Listed]) -> list[Listed]:
+    """Put instruments that are named twice together: wanted from the first day of either to the last."""
+    found: dict[str, Listed] = {}
+    for one in listed:
+        other = found.get(one.vendor_id)
+        if other is None:
+            found[one.vendor_id] = one
+            continue
+        first = None if None in {one.first_date, other.first_date} else min(one.first_date, other.first_date)  # type: ignore[type-var]
+        last = None if None in {one.last_date, other.last_date} else max(one.last_date, other.last_date)  # type: ignore[type-var]
+        found[one.vendor_id] = replace(other, first_date=first, last_date=last)
+    return list(found.values())
+
+
+def last_expiries(chain: Chain, window: Window) -> tuple[dt.date, ...]:
+    """Say how far to look for the expiries that a chain means: near first, then as far as there can be any."""
+    if not isinstance(chain.expiries, int):
+        return (max((*chain.expiries, window.first)),)
+    days = (_WEEK * chain.expiries + _SPARE_DAYS, _DAYS_AN_EXPIRY * chain.expiries)
+    return tuple(window.last + dt.timedelta(days=number) for number in days)
+
+
+def has_enough(chain: Chain, contracts: pl.DataFrame, window: Window) -> bool:
+    """Tell whether all expiries that a chain means are among those that were found."""
+    if not isinstance(chain.expiries, int):
+        return True
+    return contracts.filter(pl.col("expiry") >= window.last)["expiry"].n_unique() >= chain.expiries
 
 
 def no_contract(chain: Chain, window: Window) -> SourceError:
@@ -194,12 +235,6 @@ def _read(frame: pl.DataFrame, what: str) -> pl.DataFrame:
             next_step="nothing was stored; narrow the chain to leave it out, and report it to the vendor",
         )
     return read.select("ticker", "expiry", "option_type", "strike", "lot_size")
-
-
-def _last_expiry(chain: Chain, window: Window) -> dt.date:
-    if isinstance(chain.expiries, int):
-        return window.last + dt.timedelta(days=_DAYS_AN_EXPIRY * chain.expiries)
-    return max((*chain.expiries, window.first))
 
 
 def _spelled(strike: Decimal | None) -> Any:  # noqa: ANN401 -- the client says float, and puts any text into the query

@@ -14,9 +14,12 @@ import polars as pl
 
 from pipeline_defs.errors import SchemaDriftError
 from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.credentials import redact
 
 _EXPONENT: Final = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?[eE][+-]?[0-9]{1,2}$"
 """Three digits of exponent would be no number that anything here counts."""
+
+_SHOWN: Final = 1000
 
 
 def read_json(data: bytes, what: str) -> dict[str, Any]:
@@ -131,5 +134,5 @@ def _is_flat(row: object, names: tuple[str, ...]) -> bool:
 
 
 def _shown(data: bytes) -> str:
-    start = " ".join(data[:80].decode(errors="replace").split())
+    start = redact(" ".join(data[:_SHOWN].decode(errors="replace").split()))[:80]
     return f"{len(data)} bytes, which begin with {start!r}" if start else "an empty reply"

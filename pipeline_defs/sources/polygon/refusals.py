@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.credentials import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,7 @@ def saying(body: str) -> str:
     message = content.get("error") or content.get("message") or ""
     status = content.get("status")
     word = status if isinstance(status, str) and status not in {"ERROR", "OK", "NOT_FOUND"} else ""
-    return ": ".join(part for part in (word, str(message)) if part)[:_LONGEST_SAYING]
+    return redact(": ".join(part for part in (word, str(message)) if part))[:_LONGEST_SAYING]
 
 
 def wait_seconds(headers: Mapping[str, str], now: dt.datetime) -> float | None:

@@ -58,8 +58,57 @@ def test_the_nearest_expiry_of_each_day_is_wanted_also_the_one_that_expires_with
         ("O:AAPL240216C00185000", dt.date(2024, 1, 22), dt.date(2024, 1, 31)),
         ("O:AAPL240119C00185000", dt.date(2024, 1, 16), dt.date(2024, 1, 19)),
     ]
-    assert [("expired=true" in one, "as_of=2024-01-31" in one) for one in server.asked] == [(False, True), (True, True)]
+    assert [("expired=true" in one, "as_of=2024-01-31" in one) for one in server.asked] == [
+        (True, True),
+        (False, True),
+        (False, True),
+    ]
     assert all("strike_price.gte=185" in one and "contract_type=call" in one for one in server.asked)
+
+
+def test_expiries_are_looked_for_nearby_first(source: Callable[..., PolygonSource], server: PolygonServer) -> None:
+    server.listings[LISTING] += [contract("AAPL", dt.date(2024, 1, 26), "C", 185)]
+    near = options(source, Window(DAY, DAY), expiries=2, strikes=["185", "185"], option_types=["CE"])
+    assert [one.terms["expiry"].day for one in near] == [19, 26]
+    assert [("2024-02-03" in one) for one in server.asked] == [False, True]
+    server.asked.clear()
+    far = options(source, Window(DAY, DAY), expiries=4, strikes=["185", "185"], option_types=["CE"])
+    assert max(one.terms["expiry"] for one in far) == dt.date(2024, 3, 15)
+    assert [
+        ("expiration_date.lte=2024-02-17" in one, "expiration_date.lte=2025-02-19" in one) for one in server.asked
+    ] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "chain", [{"last_date": "2023-12-31"}, {"first_date": "2024-02-01"}, {"expiries": ["2023-12-15"]}]
+)
+def test_a_chain_that_is_not_wanted_in_a_window_is_not_asked_for(
+    source: Callable[..., PolygonSource], server: PolygonServer, chain: dict[str, Any]
+) -> None:
+    assert options(source, **chain) == []
+    assert server.asked == []
+
+
+def test_a_contract_of_two_chains_is_wanted_on_the_days_of_both(source: Callable[..., PolygonSource]) -> None:
+    strikes = {"underlying": "AAPL", "strikes": ["185", "185"], "option_types": ["CE"]}
+    asking = source(
+        {
+            "options": [
+                {**strikes, "expiries": 1},
+                {**strikes, "expiries": ["2024-02-16"], "first_date": "2024-01-18", "last_date": "2024-01-23"},
+            ],
+            "equities": [{"symbol": "AAPL", "last_date": "2024-01-17"}, {"symbol": "AAPL", "first_date": "2024-01-17"}],
+        }
+    )
+    listed = {one.vendor_id: one for one in asking.list_instruments(OPTIONS, WINDOW)}
+    one = listed["O:AAPL240216C00185000"]
+    assert (one.first_date, one.last_date) == (dt.date(2024, 1, 18), dt.date(2024, 1, 31))
+    (share,) = asking.list_instruments(DATASETS["spot_prices"], WINDOW)
+    assert (share.first_date, share.last_date) == (None, None)
 
 
 def test_a_contract_has_the_terms_of_its_listing(source: Callable[..., PolygonSource]) -> None:
@@ -88,13 +137,13 @@ def test_the_recorded_pages_of_contracts_are_put_together(
     source: Callable[..., PolygonSource], server: PolygonServer
 ) -> None:
     pages = [(RECORDED / f"options_contracts_page{number}.json").read_text(encoding="utf-8") for number in (1, 2)]
-    server.fail(*[Fault(body=page) for page in pages], Fault(body='{"status":"OK","results":[]}'))
+    server.fail(Fault(body='{"status":"OK","results":[]}'), *[Fault(body=page) for page in pages])
     asking = source({"options": [{"underlying": "A", "expiries": ["2022-05-20"]}]})
     day = dt.date(2022, 5, 16)
     listed = asking.list_instruments(OPTIONS, Window(day, day))
     assert len(listed) == sum(page.count('"ticker"') for page in pages) == 20
     assert {one.terms["strike"] for one in listed} == {Decimal(strike) for strike in range(65, 161, 5)}
-    assert server.asked[1] == f"{LISTING}?cursor=YXA9JTdCJTIySUQlMjIlM0ElMjIy"
+    assert server.asked[2] == f"{LISTING}?cursor=YXA9JTdCJTIySUQlMjIlM0ElMjIy"
 
 
 def test_contracts_of_another_root_are_left_out(source: Callable[..., PolygonSource], server: PolygonServer) -> None:
