@@ -10,14 +10,13 @@ import dagster as dg
 from pipeline_defs.definitions import defs
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.settings import PROJECT_ROOT
-from pipeline_defs.sources.registry import SOURCES
+from pipeline_defs.sources.registry import SOURCES, trading_at
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = ["polars", "psycopg", "pyarrow", "pandas", "nautilus_trader", "backtrader", "pandas_market_calendars"]
 
-TABLES = ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")
 BARS = ("options_hourly", "options_daily")
 
 
@@ -48,7 +47,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
 
     assert keys == {
-        *(f"{source}/{table}" for source in SOURCES for table in TABLES),
+        *(f"{source}/{table}" for source, entry in SOURCES.items() for table in entry.tables),
         *BARS,
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
@@ -60,7 +59,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "bars", "catalogs", "uploads"}, spec.key
+        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
         assert (spec.partitions_def is None) == (spec.group_name == "uploads"), spec.key
@@ -82,7 +81,7 @@ def test_lineage_runs_from_tables_to_bars_and_catalogs() -> None:
         for key in graph.get_all_asset_keys()
     }
 
-    assert parents["options_daily"] == ["nse_csv/options_ticks"]
+    assert parents["options_daily"] == [f"{source}/options_ticks" for source in trading_at("NSE", "options_ticks")]
     assert parents["catalogs/nautilus"] == ["nse_csv/futures_ticks", "nse_csv/options_ticks", "nse_csv/spot_prices"]
     assert parents["catalogs/certificate"] == [f"catalogs/{name}" for name in sorted(EXPORTERS)]
     assert parents["nse_csv/options_ticks"] == []
