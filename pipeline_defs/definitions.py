@@ -5,7 +5,7 @@ from itertools import chain
 import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
-from pipeline_defs.orchestration import assets, automation, checks, resources
+from pipeline_defs.orchestration import assets, automation, checks, resources, uploads
 from pipeline_defs.sources.registry import SOURCES, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
@@ -16,6 +16,7 @@ defs: dg.Definitions = dg.Definitions(
         assets.build_bar_assets(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
+        uploads.uploads_asset,
     ],
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),
@@ -23,8 +24,8 @@ defs: dg.Definitions = dg.Definitions(
         *map(checks.build_catalog_checks, formats),
     ],
     resources=resources.build_resources(sources, formats),
-    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS],
+    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS],
     schedules=[automation.nse_daily_schedule],
-    sensors=[automation.landing_sensor],
+    sensors=[automation.landing_sensor, uploads.uploads_sensor],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

@@ -75,6 +75,11 @@ class Settings:
         """Drop folder of the NSE files, watched by the sensor."""
         return self.home / "landing"
 
+    @property
+    def uploads_dir(self) -> Path:
+        """Drop folder of people's own files with their mappings, taken in and moved to ``done`` or ``rejected``."""
+        return self.home / "uploads"
+
 
 def load_settings() -> Settings:
     """Read the settings from the environment.

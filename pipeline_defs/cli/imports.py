@@ -15,6 +15,8 @@ from pipeline_defs.settings import load_settings
 if TYPE_CHECKING:
     import datetime as dt
 
+    from pipeline_defs.rehearsing import FileOutcome
+    from pipeline_defs.schema.batches import ImportRequest, Source
     from pipeline_defs.warehouse.reports import LoadReport
 
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--start-date", type=DATE, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
 @click.option("--reread", is_flag=True, help="Read files, too, whose content is known and stored already.")
+@click.option("--dry-run", is_flag=True, help="Read and judge everything, and show how; store nothing. Files only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_data(
     source_name: str,
@@ -35,11 +38,12 @@ def import_data(
     start_date: dt.date | None,
     end_date: dt.date | None,
     reread: bool,  # noqa: FBT001 -- click passes flags by name
+    dry_run: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Import files or an API's data into the warehouse.
 
-    Exit code 0 only if every partition was stored (or is confirmed empty).
+    Exit code 0 only if every partition was stored (or is confirmed empty), or would be.
     """
     from pipeline_defs.schema.batches import ImportRequest  # noqa: PLC0415 -- polars takes a moment to load
     from pipeline_defs.sources.registry import get_source  # noqa: PLC0415
@@ -51,6 +55,9 @@ def import_data(
     reports: list[LoadReport] = []
     try:
         source = get_source(source_name, **({} if mapping is None else {"mapping": str(mapping)}))
+        if dry_run:
+            _rehearse(source, ImportRequest(start_date, end_date, underlying, path), as_json=as_json)
+            return
         settings = load_settings()
         archive = open_raw_archive(settings, source.name)
         request = ImportRequest(start_date, end_date, underlying, path, archive=archive)
@@ -60,16 +67,62 @@ def import_data(
                 click.echo(_line(report))
         refuse_damage(reports)
     except PipelineError as error:
-        if as_json:
+        if as_json and not dry_run:
             click.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
         raise
     if as_json:
         click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
 
 
+def _rehearse(source: Source, request: ImportRequest, *, as_json: bool) -> None:
+    """Show what an import would do; end with exit code 1 if it would not store everything."""
+    from pipeline_defs.rehearsing import rehearse  # noqa: PLC0415 -- keeps --help quick
+
+    told = rehearse(source, request)
+    if as_json:
+        click.echo(json.dumps(told.to_json(), ensure_ascii=False))
+    else:
+        for file in told.files:
+            _show_file(file)
+        for one in told.partitions:
+            outcome = "would be stored" if one.damage is None else f"nothing would be stored: {one.damage}"
+            place = f"{one.dataset} {one.trade_date} {_resolution(one.bar_seconds)}"
+            click.echo(f"{place}: {one.good} good, {one.refused} refused; {outcome}")
+        if told.first_refused:
+            click.echo(f"the first {len(told.first_refused)} refused lines:")
+        for line in told.first_refused:
+            click.echo(f"  {line}")
+    if told.error is not None:
+        raise told.error
+    if not told.is_importable:
+        raise SystemExit(1)
+
+
+def _show_file(file: FileOutcome) -> None:
+    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(file.refused.items())) or "none refused"
+    preview = file.preview
+    click.echo(f"{file.path}{'' if preview is None else f' ({preview.layout})'}: {file.good} good; {refused}")
+    if preview is None:
+        return
+    for column in preview.columns:
+        values = ", ".join(
+            f"{text!r}" + (" is blank" if not text else " cannot be read" if read is None else f" = {read}")
+            for text, read in column.values
+        )
+        click.echo(f"  {column.column} -> {column.field} ({column.kind}): {values or 'no row'}")
+    if preview.fixed:
+        click.echo(f"  in all rows: {', '.join(f'{name} = {value}' for name, value in preview.fixed.items())}")
+    if preview.left_alone:
+        click.echo(f"  left alone: {', '.join(preview.left_alone)}")
+
+
+def _resolution(bar_seconds: int) -> str:
+    return {0: "ticks", 60: "minute", 86_400: "daily"}.get(bar_seconds, f"{bar_seconds} s")
+
+
 def _line(report: LoadReport) -> str:
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(report.quarantined.items())) or "none refused"
-    resolution = {0: "ticks", 60: "minute", 86_400: "daily"}.get(report.bar_seconds, f"{report.bar_seconds} s")
+    resolution = _resolution(report.bar_seconds)
     return (
         f"load {report.load_id}: {report.dataset} {report.trade_date} {resolution}: {report.status};"
         f" read {report.read}, stored {report.stored}, unchanged {report.unchanged}, corrected {report.corrected},"

@@ -20,6 +20,7 @@ from pipeline_defs.cli.record import record
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
+from pipeline_defs.cli.uploads import uploads
 from pipeline_defs.errors import PipelineError
 
 
@@ -38,6 +39,7 @@ for command in (
     import_data,
     quarantine,
     replay,
+    uploads,
     record,
     terms,
     export,

@@ -5,6 +5,7 @@
 ``assets``      one factory for the tables of a source, one for bars, one for catalogs
 ``checks``      what must hold before anything downstream may run
 ``automation``  jobs, the evening schedule, the sensor on the landing folder
+``uploads``     people's own files: asset, job and sensor
 ``evidence``    what a partition of the warehouse holds and where it came from
 ``comparisons`` what checks hold against each other
 ``intraday``    the course of a session, for plots

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.sources.entry import SourceEntry
 from pipeline_defs.sources.places import universe_market
+from pipeline_defs.sources.plugins import find_plugins
 
 if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
@@ -32,7 +33,10 @@ SOURCES: Final = {
         meaning="History from a running TWS or IB Gateway.",
     ),
     "polygon": SourceEntry(
-        "pipeline_defs.sources.polygon.adapter:PolygonSource", market="US", meaning="Polygon's REST interface."
+        "pipeline_defs.sources.polygon.adapter:PolygonSource",
+        market="US",
+        tables=("options_ticks", "spot_prices", "equity_daily"),
+        meaning="Polygon's REST interface: shares, indices and options of the United States.",
     ),
     "yahoo": SourceEntry(
         "pipeline_defs.sources.yahoo.adapter:YahooSource",
@@ -51,6 +55,11 @@ FURTHER_SOURCES: Final = {
 }
 """Sources that nobody delivers daily: for whoever names them, without daily assets."""
 
+PLUGINS: Final = find_plugins({*SOURCES, *FURTHER_SOURCES})
+"""What other packages bring: the same as our own from here on."""
+
+SOURCES.update(PLUGINS.entries)
+
 
 def source_entry(name: str) -> SourceEntry:
     """Find a source.
@@ -67,11 +76,13 @@ def source_entry(name: str) -> SourceEntry:
     Raises
     ------
     ConfigurationError
-        If there is no such source.
+        If there is no such source, or the package that brings it cannot be loaded.
 
     """
     every = SOURCES | FURTHER_SOURCES
     known = every.get(name.replace("-", "_"))
+    if known is None and (trouble := PLUGINS.trouble(name.replace("-", "_"))) is not None:
+        raise trouble
     if known is None:
         raise ConfigurationError(
             f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
@@ -119,15 +130,38 @@ def get_source(name: str, **config: object) -> Source:
     Raises
     ------
     ConfigurationError
-        If there is no such source, or it has no such field.
+        If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    module, _, class_name = source_entry(name).adapter.partition(":")
-    source_class = getattr(importlib.import_module(module), class_name)
+    source_class = _source_class(name.replace("-", "_"))
     fields = inspect.signature(source_class).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:
         raise ConfigurationError(
             f"no setting {', '.join(unknown)}, expected some of {', '.join(fields)}", where=f"source {name}"
         )
-    return cast("Source", source_class(**config))
+    return source_class(**config)
+
+
+def _source_class(name: str) -> type[Source]:
+    entry = source_entry(name)
+    module, _, class_name = entry.adapter.partition(":")
+    package = PLUGINS.distributions.get(name)
+    if package is None:
+        return cast("type[Source]", getattr(importlib.import_module(module), class_name))
+    where = f"source {name} of the package {package}"
+    try:
+        found = getattr(importlib.import_module(module), class_name)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{entry.adapter} cannot be loaded: {type(error).__name__}: {error}",
+            where=where,
+            next_step="mend or remove that package; the other sources work without it",
+        ) from error
+    if getattr(found, "name", None) != name:
+        raise ConfigurationError(
+            f"{entry.adapter} calls itself {getattr(found, 'name', None)!r}",
+            where=where,
+            next_step="have its author give the class and the entry point one name",
+        )
+    return cast("type[Source]", found)

@@ -199,8 +199,20 @@ def _partition(source: str, batch: ImportBatch) -> Partition:
     return partition
 
 
-def _damage(batch: ImportBatch) -> str | None:
-    """Say why nothing of the batch may be stored, or None."""
+def find_damage(batch: ImportBatch) -> str | None:
+    """Say why nothing of a batch may be stored.
+
+    Parameters
+    ----------
+    batch : ImportBatch
+        Any.
+
+    Returns
+    -------
+    str or None
+        None when it may be stored, or is confirmed to be empty.
+
+    """
     refused = batch.rejects.filter(~pl.col("reason").is_in(list(HARMLESS_REASONS))).height
     if batch.empty_reason is not None:
         return None
@@ -226,7 +238,7 @@ def _store(
     """Merge the rows unless the batch is damaged or empty, and finish the load."""
     counts = MergeCounts(0, 0, 0, 0)
     status, message = "complete", ""
-    damage = _damage(batch)
+    damage = find_damage(batch)
     if damage is not None:
         status, message = "rejected", damage
     elif batch.empty_reason is not None:

@@ -10,14 +10,13 @@ import dagster as dg
 from pipeline_defs.definitions import defs
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.settings import PROJECT_ROOT
-from pipeline_defs.sources.registry import SOURCES
+from pipeline_defs.sources.registry import SOURCES, trading_at
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = ["polars", "psycopg", "pyarrow", "pandas", "nautilus_trader", "backtrader", "pandas_market_calendars"]
 
-TABLES = ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")
 BARS = ("options_hourly", "options_daily")
 
 
@@ -52,6 +51,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         *BARS,
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
+        "manual_csv/uploads",
     }
 
 
@@ -59,15 +59,15 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs"}, spec.key
+        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        assert spec.partitions_def is not None, spec.key
+        assert (spec.partitions_def is None) == (spec.group_name == "uploads"), spec.key
 
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name != "catalogs":
+        if spec.group_name not in {"catalogs", "uploads"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns
@@ -81,7 +81,7 @@ def test_lineage_runs_from_tables_to_bars_and_catalogs() -> None:
         for key in graph.get_all_asset_keys()
     }
 
-    assert parents["options_daily"] == ["nse_csv/options_ticks", "zerodha/options_ticks"]
+    assert parents["options_daily"] == [f"{source}/options_ticks" for source in trading_at("NSE", "options_ticks")]
     assert parents["catalogs/nautilus"] == ["nse_csv/futures_ticks", "nse_csv/options_ticks", "nse_csv/spot_prices"]
     assert parents["catalogs/certificate"] == [f"catalogs/{name}" for name in sorted(EXPORTERS)]
     assert parents["nse_csv/options_ticks"] == []
@@ -103,4 +103,5 @@ def test_checks_that_mean_wrong_data_block() -> None:
 
 def test_nothing_starts_by_itself_after_an_installation() -> None:
     assert defs.resolve_schedule_def("nse_daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
-    assert defs.resolve_sensor_def("landing_sensor").default_status is dg.DefaultSensorStatus.STOPPED
+    for sensor in ("landing_sensor", "uploads_sensor"):
+        assert defs.resolve_sensor_def(sensor).default_status is dg.DefaultSensorStatus.STOPPED

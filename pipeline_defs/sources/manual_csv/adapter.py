@@ -14,9 +14,9 @@ import polars as pl
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.batches import FILE_SCHEMA, Finding, ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.sources.manual_csv.batches import Reading, build_batches, shown
-from pipeline_defs.sources.manual_csv.chunks import read_chunks
 from pipeline_defs.sources.manual_csv.contracts import Contracts
 from pipeline_defs.sources.manual_csv.inputs import Inputs, find_inputs
+from pipeline_defs.sources.manual_csv.previewing import preview_file
 from pipeline_defs.sources.manual_csv.reasons import EMPTY_FILE
 from pipeline_defs.sources.manual_csv.rows import PLACE, REFUSED_SCHEMA, read_rows
 from pipeline_defs.sources.manual_csv.spool import ROWS_IN_MEMORY, Spool
@@ -24,6 +24,7 @@ from pipeline_defs.sources.manual_csv.spool import ROWS_IN_MEMORY, Spool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline_defs.schema.previews import FilePreview
     from pipeline_defs.sources.manual_csv.inputs import Input
 
 MAPPING_VERSION: Final = "mapping 1"
@@ -38,7 +39,7 @@ _COUNT_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualCsvSource(Source):
-    """CSV and Parquet files with declared columns, and the files of the generic exports.
+    """CSV and Parquet files and workbooks with declared columns, and the files of the generic exports.
 
     Parameters
     ----------
@@ -94,15 +95,39 @@ class ManualCsvSource(Source):
             If a column is missing.
 
         """
+        found = self._find(request)
+        with Spool(PLACE, self.rows_in_memory) as spool:
+            reading = self._read(request, found, spool)
+            yield from build_batches(reading)
+
+    def preview(self, request: ImportRequest) -> list[FilePreview]:
+        """Show how the columns of each file are read.
+
+        Parameters
+        ----------
+        request : ImportRequest
+            As in `fetch`.
+
+        Returns
+        -------
+        list of FilePreview
+            In the order in which the files are read.
+
+        Raises
+        ------
+        ConfigurationError, SourceError, SchemaDriftError
+            As in `fetch`, but for what only the rows tell.
+
+        """
+        return [preview_file(source) for source in self._find(request).files]
+
+    def _find(self, request: ImportRequest) -> Inputs:
         path = request.path or (Path(self.path) if self.path else None)
         if path is None:
             raise ConfigurationError(
                 "no path to read", where=f"source {self.name}", next_step="name a file or folder with --path"
             )
-        found = find_inputs(path, Path(self.mapping) if self.mapping else None)
-        with Spool(PLACE, self.rows_in_memory) as spool:
-            reading = self._read(request, found, spool)
-            yield from build_batches(reading)
+        return find_inputs(path, Path(self.mapping) if self.mapping else None)
 
     def _read(self, request: ImportRequest, found: Inputs, spool: Spool) -> Reading:
         contracts = Contracts()
@@ -112,7 +137,7 @@ class ManualCsvSource(Source):
         for index, source in enumerate(found.files):
             files.append((index, str(source.path), None, source.logical_name, *source.digest(), source.layout))
             lines = 0
-            for chunk in read_chunks(source.path, source.columns, source.mapping.separator) if source.columns else ():
+            for chunk in source.chunks():
                 lines += chunk.fields.height + chunk.unfit.height
                 read = read_rows(chunk.fields, source, index, contracts, request.underlying)
                 counts.append(_count(read.rows, index))
@@ -181,7 +206,7 @@ def _judge_left_out(found: Inputs) -> tuple[Finding, ...]:
             Finding(
                 "ignored_files",
                 passed=False,
-                expected="only CSV and Parquet files, mappings and sidecars",
+                expected="only CSV and Parquet files, workbooks, mappings and sidecars",
                 found=f"{len(found.foreign)} others",
                 detail=shown(found.foreign),
             )

@@ -21,8 +21,9 @@ from pipeline_defs.schema.batches import (
     ImportBatch,
 )
 from pipeline_defs.schema.columns import MARKET_ZONE
+from pipeline_defs.schema.previews import MAX_TOLD, NothingUsableError, RefusedLine
 from pipeline_defs.schema.tables import TICK
-from pipeline_defs.sources.manual_csv.chunks import line_text, read_chunks
+from pipeline_defs.sources.manual_csv.chunks import line_text
 from pipeline_defs.sources.manual_csv.contracts import Contracts, describe_contracts
 from pipeline_defs.sources.manual_csv.lines import LINE
 from pipeline_defs.sources.manual_csv.rows import PLACE, REFUSED_SCHEMA
@@ -213,7 +214,7 @@ def _with_texts(reading: Reading, refused: pl.DataFrame) -> pl.DataFrame:
     found = [pl.DataFrame(schema=REJECT_SCHEMA)]
     for (index,), own in refused.group_by("file_index", maintain_order=True):
         one = reading.inputs[int(str(index))]
-        for chunk in read_chunks(one.path, one.columns, one.mapping.separator):
+        for chunk in one.chunks():
             lines = chunk.fields.filter(pl.col(LINE).is_in(own["line"].implode()))
             texts = lines.select(line=LINE).with_columns(text=line_text(lines, one.mapping.separator))
             found.append(own.join(texts, on="line", how="inner").select(list(REJECT_SCHEMA)))
@@ -297,8 +298,13 @@ def _nothing_usable(reading: Reading) -> SourceError:
     if refused.is_empty():
         return SourceError(f"holds no row of underlying {request.underlying}", where=where)
     row = refused.row(0, named=True)
-    return SourceError(
+    paths = [str(one.path) for one in reading.inputs]
+    first = refused.sort("file_index", "line").head(MAX_TOLD).select("file_index", "line", "reason", "text")
+    counts = refused.group_by("file_index", "reason").len()
+    return NothingUsableError(
         f"none of {refused.height} lines was usable; the first: line {row['line']}, {row['reason']}: {row['text']}",
         where=where,
         next_step="check the mapping of the file's columns",
+        refused=tuple(RefusedLine(paths[index], *rest) for index, *rest in first.iter_rows()),
+        counts={(paths[index], reason): lines for index, reason, lines in counts.iter_rows()},
     )

@@ -1,6 +1,6 @@
 """A file as a sequence of frames of bounded size, whatever its format.
 
-CSV gives text; Parquet gives the types it has. What a value means belongs to the modules after this one.
+CSV and workbooks give text; Parquet gives the types it has. What a value means belongs to the modules after this one.
 """
 
 from __future__ import annotations
@@ -12,38 +12,46 @@ import polars as pl
 from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.manual_csv.lines import LINE, TEXT, UNFIT_SCHEMA, Chunk, read_header, read_lines
 from pipeline_defs.sources.manual_csv.reasons import MAX_TEXT
+from pipeline_defs.sources.manual_csv.workbooks import ENDINGS as WORKBOOK_ENDINGS
+from pipeline_defs.sources.manual_csv.workbooks import is_workbook, read_sheet, read_sheet_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ENDINGS: Final = (".csv", ".parquet")
+ENDINGS: Final = (".csv", ".parquet", *WORKBOOK_ENDINGS)
 """Of the names of files that are read."""
 
 _ROWS: Final = 1 << 17
 
 
-def read_columns(path: Path, separator: str) -> list[str]:
+def read_columns(path: Path, separator: str, sheet: str | None = None) -> list[str]:
     """Name the columns of a file.
 
     Parameters
     ----------
     path : Path
-        CSV file, or a Parquet file by its ending.
+        CSV file, or a Parquet file or workbook by its ending.
     separator : str
         Between the fields of a CSV file.
+    sheet : str, optional
+        Of a workbook with several.
 
     Returns
     -------
     list of str
-        Empty for an empty CSV file.
+        Empty for an empty CSV file or sheet.
 
     Raises
     ------
     SourceError
-        If there is no header, or the Parquet file cannot be read.
+        If there is no header, or the Parquet file or workbook cannot be read.
+    ConfigurationError
+        If a workbook has several sheets and none is named.
 
     """
+    if is_workbook(path):
+        return read_sheet_columns(path, sheet)
     if not _is_parquet(path):
         return read_header(path, separator)
     try:
@@ -52,7 +60,7 @@ def read_columns(path: Path, separator: str) -> list[str]:
         raise _unreadable(path, error) from error
 
 
-def read_chunks(path: Path, columns: list[str], separator: str) -> Iterator[Chunk]:
+def read_chunks(path: Path, columns: list[str], separator: str, sheet: str | None = None) -> Iterator[Chunk]:
     """Read the rows of a file.
 
     Parameters
@@ -63,18 +71,24 @@ def read_chunks(path: Path, columns: list[str], separator: str) -> Iterator[Chun
         What `read_columns` returned.
     separator : str
         Between the fields of a CSV file.
+    sheet : str, optional
+        Of a workbook with several.
 
     Yields
     ------
     Chunk
-        In file order; the line of a Parquet file's row is its number, counted from 1.
+        In file order; the line of a Parquet file's row is its number, counted from 1; of a workbook's row, its number
+        in the sheet.
 
     Raises
     ------
     SourceError
-        If a Parquet file is damaged.
+        If a Parquet file or a workbook is damaged.
 
     """
+    if is_workbook(path):
+        yield from read_sheet(path, sheet)
+        return
     if not _is_parquet(path):
         yield from read_lines(path, columns, separator)
         return

@@ -10,18 +10,21 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pipeline_defs.errors import SchemaDriftError, SourceError
+from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
 from pipeline_defs.schema.interchange import SIDECAR_NAME
-from pipeline_defs.sources.manual_csv.chunks import ENDINGS, read_columns
+from pipeline_defs.sources.manual_csv.chunks import ENDINGS, read_chunks, read_columns
 from pipeline_defs.sources.manual_csv.exported import Export, ExportedFile, Terms, read_export
 from pipeline_defs.sources.manual_csv.mapping import Mapping, plain_mapping, read_mapping
+from pipeline_defs.sources.manual_csv.names import MAPPING_NAME, is_mapping, is_passed_over, own_mapping
+from pipeline_defs.sources.manual_csv.workbooks import is_workbook
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
     from pathlib import Path
 
-MAPPING_NAME: Final = "mapping.toml"
-MAPPING_ENDING: Final = ".mapping.toml"
+    from pipeline_defs.sources.manual_csv.lines import Chunk
+
 _MANIFEST_NAME: Final = "_manifest.json"
 
 
@@ -60,6 +63,11 @@ class Input:
     terms: Terms | None = None
     sessions: tuple[dt.date, ...] = ()
 
+    def chunks(self) -> Iterator[Chunk]:
+        """Give the rows of the file, portion by portion; none of an empty file."""
+        if self.columns:
+            yield from read_chunks(self.path, self.columns, self.mapping.separator, self.mapping.sheet)
+
     def digest(self) -> tuple[str, int]:
         """Give SHA-256 and size of the file."""
         with self.path.open("rb") as file:
@@ -79,7 +87,7 @@ class Inputs:
     unread : list of str
         Files of an export that say nothing that is stored.
     foreign : list of str
-        Files that are neither CSV nor Parquet, mapping nor sidecar.
+        Files that are neither CSV, Parquet nor workbook, mapping nor sidecar.
 
     """
 
@@ -123,7 +131,7 @@ def find_inputs(path: Path, mapping: Path | None) -> Inputs:
         _sort_in(found, file, exports[file.parent], mapping, is_named=file == path)
     if not found.files:
         raise SourceError(
-            f"holds nothing to read: looked for {' and '.join(ENDINGS)} files; found"
+            f"holds nothing to read: looked for {', '.join(ENDINGS)} files; found"
             f" {len(found.unread) + len(found.derived)} files of exports without rows of their own and"
             f" {len(found.foreign)} others",
             where=str(path),
@@ -134,7 +142,7 @@ def find_inputs(path: Path, mapping: Path | None) -> Inputs:
 
 def _sort_in(found: Inputs, file: Path, export: Export | None, mapping: Path | None, *, is_named: bool) -> None:
     name = file.name
-    if name in {SIDECAR_NAME, _MANIFEST_NAME, MAPPING_NAME} or name.endswith(MAPPING_ENDING) or name.startswith("."):
+    if name in {SIDECAR_NAME, _MANIFEST_NAME} or is_mapping(name) or is_passed_over(name):
         return
     exported = next((one for one in export.files if one.path == file), None) if export is not None else None
     if export is not None and exported is not None:
@@ -173,10 +181,16 @@ def _exported_input(export: Export, file: ExportedFile) -> Input:
 
 
 def _own_input(file: Path, mapping_path: Path | None) -> Input:
-    beside = (mapping_path, file.with_suffix(MAPPING_ENDING), file.with_name(MAPPING_NAME))
+    beside = (mapping_path, own_mapping(file), file.with_name(MAPPING_NAME))
     chosen = next((path for path in beside if path is not None and (path == mapping_path or path.is_file())), None)
     declared = None if chosen is None else read_mapping(chosen)
-    columns = read_columns(file, "," if declared is None else declared.separator)
+    if declared is not None and declared.sheet is not None and not is_workbook(file):
+        raise ConfigurationError(
+            f"names the sheet {declared.sheet!r}, but {file.name} is no workbook",
+            where=str(chosen),
+            next_step="leave sheet out, or save the file as .xlsx",
+        )
+    columns = read_columns(file, ",") if declared is None else read_columns(file, declared.separator, declared.sheet)
     if declared is None:
         mapping = plain_mapping(columns, str(file)) if columns else Mapping(columns={}, is_declared=False)
     else:

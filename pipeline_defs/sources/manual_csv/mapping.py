@@ -33,7 +33,7 @@ IGNORED: Final = ("instrument_id",)
 
 _NEEDED: Final = ("timestamp", "kind", "symbol", "underlying", "venue", "currency", "bar_seconds")
 _FIXABLE: Final = ("bar_seconds", *CONTRACT_FIELDS)
-_KEYS: Final = ("separator", "stamp", "zone", "format", "delivery", "columns", "fixed")
+_KEYS: Final = ("separator", "sheet", "stamp", "zone", "format", "delivery", "columns", "fixed")
 
 type Stamp = Literal["open", "close"]
 
@@ -56,6 +56,8 @@ class Mapping:
         Form of the timestamps, in the letters of ``strftime``; None is ISO 8601.
     separator : str
         Between fields of a CSV file.
+    sheet : str or None
+        Of a workbook; None if there is only one.
     delivery : str or None
         Name under which a file is known when it is delivered again; None is its path.
     is_declared : bool
@@ -69,6 +71,7 @@ class Mapping:
     zone: str | None = None
     format: str | None = None
     separator: str = ","
+    sheet: str | None = None
     delivery: str | None = None
     is_declared: bool = True
 
@@ -154,6 +157,7 @@ def read_mapping(path: Path) -> Mapping:
         zone=_text(content, "zone", where),
         format=_text(content, "format", where),
         separator=_text(content, "separator", where) or ",",
+        sheet=_text(content, "sheet", where),
         delivery=_text(content, "delivery", where),
     )
     check_mapping(mapping, where)

@@ -40,6 +40,7 @@ from pipeline_defs.sources.manual_csv.reasons import (
 )
 from pipeline_defs.sources.manual_csv.sessions import SEGMENTS, VENUES, trade_date, with_sessions
 from pipeline_defs.sources.manual_csv.stamps import read_stamps
+from pipeline_defs.sources.manual_csv.workbooks import is_workbook
 
 if TYPE_CHECKING:
     from pipeline_defs.sources.manual_csv.inputs import Input
@@ -126,7 +127,9 @@ def read_rows(
     resolution = small_whole(_field(fields, source, "bar_seconds"), DAY)
     resolution = resolution.set((resolution == TICK) != mapping.is_ticks, None)
     _refuse_other_resolution(resolution, source)
-    stamps = read_stamps([fields[name] for name in mapping.columns["timestamp"]], mapping)
+    stamps = read_stamps(
+        [fields[name] for name in mapping.columns["timestamp"]], mapping, has_iso_cells=is_workbook(source.path)
+    )
     rows = pl.concat(
         [
             pl.DataFrame({"contract": numbers, "line": fields[LINE], "bar_seconds": resolution}),

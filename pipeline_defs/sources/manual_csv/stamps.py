@@ -24,7 +24,7 @@ _OFFSET_LETTERS: Final = ("%z", "%:z", "%#z", "%+")
 _NAIVE_TYPE: Final = pl.Datetime("us")
 
 
-def read_stamps(columns: list[pl.Series], mapping: Mapping) -> pl.DataFrame:
+def read_stamps(columns: list[pl.Series], mapping: Mapping, *, has_iso_cells: bool = False) -> pl.DataFrame:
     """Read timestamps.
 
     Parameters
@@ -33,6 +33,8 @@ def read_stamps(columns: list[pl.Series], mapping: Mapping) -> pl.DataFrame:
         The timestamp's columns; several are joined by a space.
     mapping : Mapping
         Their form and zone.
+    has_iso_cells : bool, default False
+        Whether what is not in the declared form may be a cell that was a date or time itself, as workbooks have them.
 
     Returns
     -------
@@ -51,6 +53,10 @@ def read_stamps(columns: list[pl.Series], mapping: Mapping) -> pl.DataFrame:
     # Thousands of contracts share each minute: a text is read once.
     distinct = text.unique(maintain_order=True).alias("text").to_frame()
     read = _by_format(distinct, mapping.format, mapping.zone) if mapping.format else _iso(distinct, mapping.zone)
+    if mapping.format and has_iso_cells:
+        is_open = read.select(pl.col("instant").is_null() & pl.col("day").is_null()).to_series()
+        other = _iso(distinct.filter(is_open), mapping.zone).select(read.columns)
+        read = pl.concat([read.filter(~is_open), other])
     found = text.alias("text").to_frame().join(read, on="text", how="left", maintain_order="left")
     return found.select("instant", "day", "is_naive")
 

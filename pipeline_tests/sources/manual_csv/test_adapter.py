@@ -140,7 +140,7 @@ def test_nothing_usable_names_the_first_refusal(tmp_path: Path) -> None:
         read(write(tmp_path / "mine.csv", HEADER, "cut,off"))
     with pytest.raises(SourceError, match="line 0, empty_file"):
         read(write(tmp_path / "other" / "mine.csv", HEADER))
-    with pytest.raises(SourceError, match=r"looked for \.csv and \.parquet files"):
+    with pytest.raises(SourceError, match=r"looked for \.csv, \.parquet, \.xlsx, \.xlsm files"):
         read(write(tmp_path / "third" / "notes.txt", "x").parent)
     with pytest.raises(SourceError, match="does not exist"):
         read(tmp_path / "nowhere")
@@ -158,11 +158,11 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path: Path) -> None:
 
 def test_other_files_are_told_and_hidden_ones_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "mine.csv", HEADER, ROW)
-    write(tmp_path / "sub" / "book.xlsx", "x")
+    write(tmp_path / "sub" / "book.ods", "x")
     write(tmp_path / ".hidden", "x")
 
     found = finding(only(tmp_path), "ignored_files")
-    assert (found.passed, found.found, found.detail) == (False, "1 others", str(tmp_path / "sub" / "book.xlsx"))
+    assert (found.passed, found.found, found.detail) == (False, "1 others", str(tmp_path / "sub" / "book.ods"))
 
 
 def test_ticks_of_one_instant_in_two_files_have_no_order(tmp_path: Path) -> None:
