@@ -62,7 +62,8 @@ class SelectedTables(Source):
                 yield batch
             else:
                 others.add(batch.table)
-        if not selected:
+        # A source that gives nothing at all has found everything stored, or is told so by the import path.
+        if others and not selected:
             raise SourceError(
                 f"the source gave nothing for {', '.join(sorted(self._tables))}; it has {', '.join(sorted(others))}",
                 where=self.get_metadata().source_url,

@@ -68,8 +68,8 @@ REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """One row per line (or, with line 0, per file) that was not stored."""
 
-HARMLESS_REASONS: Final = frozenset({"extended_hours", "running_bar"})
-"""Reasons for refusing a row that is right in itself: they do not count as damage."""
+HARMLESS_REASONS: Final = frozenset({"extended_hours", "no_trade", "running_bar"})
+"""Reasons for leaving out a row that is right in itself, or says that nothing traded: they do not count as damage."""
 
 FILE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "file_index": pl.UInt32(),

@@ -20,6 +20,29 @@ SOURCES: Final = {
         kinds=frozenset({"csv", "postgres"}),
         meaning="Files of the NSE and of its data vendors.",
     ),
+    "ccxt": SourceEntry(
+        "pipeline_defs.sources.ccxt.adapter:CcxtSource",
+        market="CRYPTO",
+        tables=("spot_prices",),
+        meaning="Spot pairs of any exchange that CCXT speaks to.",
+    ),
+    "interactive_brokers": SourceEntry(
+        "pipeline_defs.sources.interactive_brokers.adapter:InteractiveBrokersSource",
+        market="US",
+        meaning="History from a running TWS or IB Gateway.",
+    ),
+    "polygon": SourceEntry(
+        "pipeline_defs.sources.polygon.adapter:PolygonSource", market="US", meaning="Polygon's REST interface."
+    ),
+    "yahoo": SourceEntry(
+        "pipeline_defs.sources.yahoo.adapter:YahooSource",
+        market="US",
+        tables=("equity_daily", "spot_prices"),
+        meaning="Yahoo Finance: shares and indices, adjusted for splits by Yahoo.",
+    ),
+    "zerodha": SourceEntry(
+        "pipeline_defs.sources.zerodha.adapter:ZerodhaSource", meaning="Kite Connect; needs a login each day."
+    ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""
 

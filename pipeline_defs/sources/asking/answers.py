@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
+import secrets
 import time
 from contextlib import suppress
 from decimal import Decimal
@@ -83,7 +83,7 @@ class Answers:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self.path(question)
-        staging = path.with_suffix(f".{os.getpid()}.tmp")
+        staging = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         told = {"note": json.dumps(answer.note), "actions": _write_actions(answer.actions), "question": question.where}
         answer.rows.write_parquet(staging, metadata=told)
         staging.replace(path)

@@ -90,7 +90,12 @@ class WindowOfAnswers:
 
         """
         wanted = [index for index, (question, _) in enumerate(self._asked) if question.listed.is_wanted(day)]
-        own = self._rows.filter(pl.col("trade_date") == day)
+        if not wanted:
+            reason = "no instrument of the universe is wanted on this day"
+            return self._empty(day, reason, request, delivery), ""
+        # A window may be wider than an instrument's own days: what was not wanted is another day's question.
+        is_own = pl.col("file_index").is_in(wanted) | pl.col("reason").is_not_null()
+        own = self._rows.filter((pl.col("trade_date") == day) & is_own)
         if own.is_empty():
             names = ", ".join(self._asked[index][0].listed.symbol for index in wanted[:_MAX_SHOWN])
             return None, (
@@ -134,6 +139,17 @@ class WindowOfAnswers:
     def _tells_actions(self) -> bool:
         """Tell whether all answers speak of actions: no word of them is not the same as none."""
         return bool(self._asked) and all(answer.actions is not None for _, answer in self._asked)
+
+    def _empty(self, day: dt.date, reason: str, request: ImportRequest, delivery: Delivery | None) -> ImportBatch:
+        return empty_batch(
+            self._dataset,
+            day,
+            reason,
+            zone=self._market.zone,
+            request=request,
+            delivery=delivery,
+            fractional=self._fractional,
+        )
 
     def _told(self, actions: pl.DataFrame) -> pl.DataFrame | None:
         return actions if self._tells_actions else None
@@ -195,7 +211,7 @@ def empty_batch(
     *,
     zone: str,
     request: ImportRequest,
-    delivery: Delivery,
+    delivery: Delivery | None,
     fractional: bool,
 ) -> ImportBatch:
     """Make the batch of a day on which the market was closed.
@@ -212,8 +228,8 @@ def empty_batch(
         Of the market.
     request : ImportRequest
         What it is part of.
-    delivery : Delivery
-        How the warehouse knows it again.
+    delivery : Delivery or None
+        How the warehouse knows it again; None while the answer is not final.
     fractional : bool
         Whether parts of a unit trade.
 

@@ -275,14 +275,10 @@ class ApiSource(Source):
                 self._answers.forget(question)
 
     def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[tuple[Question, Answer]]:
-        listed = [
-            one
-            for one in self.list_instruments(dataset, window)
-            if one.kind in dataset.kinds
-            and (request.underlying is None or one.terms["underlying"] == request.underlying)
-        ]
-        if not listed:
-            raise self.wanted.nothing_for(self.name, dataset.table)
+        every = [one for one in self.list_instruments(dataset, window) if one.kind in dataset.kinds]
+        listed = [one for one in every if request.underlying in {None, one.terms["underlying"]}]
+        if every and not listed:
+            raise self.wanted.nothing_for(self.name, f"{dataset.table} of {request.underlying}")
         start, end = self.market.bounds(window.first)[0], self.market.bounds(window.last)[1]
         questions = [
             Question(self.name, self.version, dataset, one, window, start, end)

@@ -186,6 +186,17 @@ def test_an_instrument_is_asked_for_only_on_its_own_days(paper: Callable[..., Pa
     assert source.log[-1] == "RELIANCE 2025-08-25"
 
 
+def test_days_on_which_nothing_is_wanted_are_confirmed_empty_and_the_others_are_given(
+    paper: Callable[..., PaperSource],
+) -> None:
+    universe = {"equities": [{"symbol": "RELIANCE", "first_date": "2025-08-25"}]}
+    source = paper(candles=candles(), universe=universe)
+    batches = {batch.trade_date: batch for batch in fetch(source, FRIDAY, MONDAY)}
+
+    assert batches[FRIDAY].empty_reason == "no instrument of the universe is wanted on this day"
+    assert batches[MONDAY].observations.height == 1
+
+
 def test_a_daily_bar_stands_at_the_close_of_its_session(paper: Callable[..., PaperSource]) -> None:
     source = paper()
     close = source.market.close(MONDAY)
