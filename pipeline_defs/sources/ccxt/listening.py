@@ -141,7 +141,7 @@ class Ear:
         """Listen on one connection until it breaks, or it is over."""
         import ccxt.pro  # noqa: PLC0415 -- heavy: only listening needs it
 
-        # A new client each time: the old one's memory would pass stale candles off as whole ones.
+        # A new client each time: nothing that the old connection left behind can be taken for news.
         exchange = make_exchange(ccxt.pro, self.client.name, self.endpoint, self.patience.try_seconds)
         exchange.set_markets(self.client.markets)
         exchange.number = str
