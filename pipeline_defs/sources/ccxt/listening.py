@@ -99,9 +99,17 @@ class Ear:
                 if isinstance(told, PipelineError):
                     raise told
                 yield told
+            yield from self._left_over()
         finally:
             self._left.set()
             thread.join(_JOIN_SECONDS)
+
+    def _left_over(self) -> Iterator[Heard | Silence]:
+        """Give what was heard before one was told to stop."""
+        while not self._told.empty():
+            told = self._told.get_nowait()
+            if not isinstance(told, PipelineError):
+                yield told
 
     def _refuse_dead(self) -> None:
         raise SourceError(
