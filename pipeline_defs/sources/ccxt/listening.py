@@ -17,7 +17,7 @@ from pipeline_defs.errors import PipelineError, SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import redact
 from pipeline_defs.sources.asking.streaming import Heard, Silence
-from pipeline_defs.sources.ccxt.client import make_exchange, timeframe_of
+from pipeline_defs.sources.ccxt.exchanges import make_exchange, timeframe_of
 from pipeline_defs.sources.ccxt.refusals import translate
 from pipeline_defs.sources.ccxt.rows import bar_rows, candle_texts
 
