@@ -1,6 +1,7 @@
 """Bars of spot pairs from any exchange that CCXT speaks to; one exchange a universe.
 
-``client``    one exchange's client: spot only, its address, credentials, and what each reply really was
+``exchanges`` clients of exchanges: spot only, their addresses, keys, lengths of bars
+``client``    one exchange that is asked, and what each of its replies really was
 ``refusals``  errors of the client to ours: try again, refused for good, or set up wrongly
 ``paging``    one question to as many pages as it takes, none of them missing at the end
 ``rows``      candles as text to the rows of an answer

@@ -1,4 +1,4 @@
-"""One exchange's client: spot only, at its own address or another one, and what each reply really was.
+"""One exchange that is asked, and what each of its replies really was.
 
 The client turns a page of HTML, a reply cut short and a reply without candles into no rows at all, and leaves rows out
 whose time it cannot read. So three of its steps are watched: the reply as it arrives, its JSON, and the candles in it.
@@ -6,34 +6,25 @@ whose time it cannot read. So three of its steps are watched: the reply as it ar
 
 from __future__ import annotations
 
-import difflib
 import email.utils
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
-from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError
+from pipeline_defs.errors import PipelineError, SchemaDriftError
 from pipeline_defs.sources.asking.calling import TryAgainError
-from pipeline_defs.sources.asking.credentials import guard_logger, read_credential
+from pipeline_defs.sources.ccxt.exchanges import make_exchange, timeframe_of
 from pipeline_defs.sources.ccxt.refusals import translate
+from pipeline_defs.sources.ccxt.rows import candle_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import polars as pl
 
-from pipeline_defs.sources.ccxt.rows import candle_texts
-
-API_KEY: Final = "CCXT_API_KEY"
-SECRET: Final = "CCXT_SECRET"  # noqa: S105 -- the name of a variable
-_LOGGERS: Final = ("ccxt.base.exchange", "ccxt.async_support.base.exchange")
-_OTHER_TYPES: Final = "fetchMarkets"
 _USUAL_LIMIT: Final = 100
-"""Candles a page, where the client does not know the exchange's own limit: fewer than any gives, so that an empty page
-is not taken for more than it says."""
+"""Candles a page, where the client does not know the exchange's own limit: few, so that an empty page of an exchange
+that gives less than it is asked for is not taken for more than it says."""
 _SHOWN: Final = 80
-_NEAR: Final = 5
 _OK: Final = range(200, 300)
 _DEPTH: Final = 6
 
@@ -219,98 +210,6 @@ class Client:
         )
 
 
-def make_exchange(module: Any, name: str, endpoint: str | None, seconds: float) -> Any:  # noqa: ANN401 -- untyped
-    """Make a client for spot markets; it neither waits nor tries again by itself.
-
-    Parameters
-    ----------
-    module : module
-        ``ccxt`` or ``ccxt.pro``.
-    name : str
-        Exchange's id.
-    endpoint : str or None
-        Where to ask in place of the exchange's own addresses.
-    seconds : float
-        At most so long for one request.
-
-    Returns
-    -------
-    ccxt.Exchange
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such exchange.
-
-    """
-    if name not in module.exchanges:
-        near = difflib.get_close_matches(name, module.exchanges, _NEAR, 0.5)
-        raise ConfigurationError(
-            f"exchange {name!r} is unknown to CCXT {module.__version__}",
-            where="universe file, section ccxt",
-            next_step=f"write one of its ids; near names: {', '.join(near) or 'none'}",
-        )
-    exchange = getattr(module, name)(
-        {
-            "enableRateLimit": False,
-            "timeout": round(seconds * 1000),
-            # With a key some clients would list margins and fees of the account as well.
-            "options": {"defaultType": "spot", "fetchCurrencies": False, "fetchMargins": False},
-            **_credentials(),
-        }
-    )
-    guard_logger(*_LOGGERS)
-    exchange.has["fetchCurrencies"] = False
-    types = exchange.options.get(_OTHER_TYPES)
-    if isinstance(types, dict) and "types" in types:
-        types["types"] = ["spot"]
-    elif isinstance(types, list):
-        exchange.options[_OTHER_TYPES] = ["spot"]
-    if endpoint is not None:
-        exchange.urls["api"] = _moved(exchange.urls["api"], endpoint)
-    return exchange
-
-
-def timeframe_of(exchange: Any, seconds: int, ability: str) -> str:  # noqa: ANN401 -- untyped
-    """Name bars of a length as the client does.
-
-    Parameters
-    ----------
-    exchange : ccxt.Exchange
-        Which one.
-    seconds : int
-        The length.
-    ability : str
-        What the exchange must be able to do: ``fetchOHLCV`` or ``watchOHLCV``.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ConfigurationError
-        If the exchange has no such bars.
-
-    """
-    if exchange.has.get(ability) is not True:
-        raise ConfigurationError(
-            f"{exchange.id} has no {ability}: it gives no candles of its own that way",
-            where="universe file, section ccxt",
-            next_step="choose another exchange",
-        )
-    lengths: dict[int, str] = {
-        exchange.parse_timeframe(text): text for text in exchange.timeframes if not text.endswith("M")
-    }
-    if seconds not in lengths:
-        raise ConfigurationError(
-            f"{exchange.id} has no bars of {seconds} s; it has {', '.join(lengths.values())}",
-            where="universe file, section ccxt",
-            next_step="write one of these under bars: spot_prices",
-        )
-    return lengths[seconds]
-
-
 def shape(content: object) -> str:
     """Say what a reply is made of, without its values."""
     if isinstance(content, dict):
@@ -327,25 +226,3 @@ def _holds(tree: object, part: object, depth: int) -> bool:
         return True
     inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return depth > 0 and any(_holds(one, part, depth - 1) for one in inner)
-
-
-def _credentials() -> dict[str, str]:
-    """Keys are not needed for prices; who has one may name it."""
-    named = [name for name in (API_KEY, SECRET) if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
-    if not named:
-        return {}
-    return {
-        "apiKey": read_credential(API_KEY, "the exchange's API key (it is optional, but not one without the other)"),
-        "secret": read_credential(SECRET, "the secret of the exchange's API key"),
-    }
-
-
-def _moved(urls: Any, endpoint: str) -> Any:  # noqa: ANN401 -- a tree of texts
-    """Put another origin before the paths of all addresses, also of streams."""
-    if isinstance(urls, dict):
-        return {name: _moved(url, endpoint) for name, url in urls.items()}
-    if not isinstance(urls, str):
-        return urls
-    place, old = urlsplit(endpoint), urlsplit(urls)
-    scheme = place.scheme if old.scheme.startswith("http") else place.scheme.replace("http", "ws", 1)
-    return urlunsplit((scheme, place.netloc, place.path.rstrip("/") + old.path, old.query, ""))

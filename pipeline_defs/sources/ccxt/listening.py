@@ -17,7 +17,7 @@ from pipeline_defs.errors import PipelineError, SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import redact
 from pipeline_defs.sources.asking.streaming import Heard, Silence
-from pipeline_defs.sources.ccxt.client import make_exchange, timeframe_of
+from pipeline_defs.sources.ccxt.exchanges import make_exchange, timeframe_of
 from pipeline_defs.sources.ccxt.refusals import translate
 from pipeline_defs.sources.ccxt.rows import bar_rows, candle_texts
 
@@ -99,9 +99,17 @@ class Ear:
                 if isinstance(told, PipelineError):
                     raise told
                 yield told
+            yield from self._left_over()
         finally:
             self._left.set()
             thread.join(_JOIN_SECONDS)
+
+    def _left_over(self) -> Iterator[Heard | Silence]:
+        """Give what was heard before one was told to stop."""
+        while not self._told.empty():
+            told = self._told.get_nowait()
+            if not isinstance(told, PipelineError):
+                yield told
 
     def _refuse_dead(self) -> None:
         raise SourceError(
@@ -141,7 +149,7 @@ class Ear:
         """Listen on one connection until it breaks, or it is over."""
         import ccxt.pro  # noqa: PLC0415 -- heavy: only listening needs it
 
-        # A new client each time: the old one's memory would pass stale candles off as whole ones.
+        # A new client each time: nothing that the old connection left behind can be taken for news.
         exchange = make_exchange(ccxt.pro, self.client.name, self.endpoint, self.patience.try_seconds)
         exchange.set_markets(self.client.markets)
         exchange.number = str

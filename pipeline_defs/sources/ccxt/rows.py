@@ -61,7 +61,7 @@ def plain_texts(texts: pl.Series) -> pl.Series:
 
     """
     texts = texts.str.strip_chars()
-    raised = texts.str.contains(r"^-?[0-9.]+[eE][-+]?[0-9]{1,2}$").fill_null(value=False)
+    raised = texts.str.contains(r"^-?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]{1,2}$").fill_null(value=False)
     if raised.any():
         spelled = texts.filter(raised).map_elements(_without_exponent, return_dtype=pl.String)
         texts = texts.scatter(raised.arg_true(), spelled)

@@ -162,6 +162,17 @@ def test_a_server_that_hangs_is_left_after_the_time_of_one_try(binance: Exchange
     assert error.what.startswith("binance did not answer in time: binance GET")
 
 
+def test_the_state_of_an_earlier_reply_does_not_colour_a_later_failure(binance: ExchangeServer) -> None:
+    source = source_of(binance, patience=Patience(tries=1, total_seconds=5, try_seconds=0.3, first_wait_seconds=0.01))
+    question = question_of(source)
+    binance.next_candles = [Canned(418, "banned"), Canned(hang=True)]
+
+    with pytest.raises(TryAgainError, match="bans this address"):
+        source.ask(question)
+    with pytest.raises(TryAgainError, match="did not answer in time"):
+        source.ask(question)
+
+
 def test_a_server_that_is_not_there_is_tried_and_named(binance: ExchangeServer) -> None:
     source = source_of(binance)
     source.endpoint = "http://127.0.0.1:9"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_defs.errors import SourceError
@@ -42,6 +42,7 @@ def with_one_before(candles: list[int], most: int) -> Callable[[int, int], pl.Da
     return lambda since, limit: pl.concat([frame([since - STEP]), asked(since, limit)])
 
 
+@settings(deadline=None)
 @given(
     minutes=st.sets(st.integers(-5, 130)),
     length=st.integers(1, 120),

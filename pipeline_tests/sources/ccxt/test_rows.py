@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline_defs.errors import SourceError
@@ -21,6 +21,7 @@ PRICES = st.decimals(Decimal("0.00000001"), Decimal(999999999999), places=8)
 MINUTES = st.integers(25_000_000, 35_000_000)
 
 
+@settings(deadline=None)
 @given(candles=st.lists(st.tuples(MINUTES, PRICES, PRICES, PRICES, PRICES, PRICES), max_size=5))
 def test_decimals_in_text_arrive_as_they_were_written(candles: list[tuple[Any, ...]]) -> None:
     rows = bar_rows(candle_texts([[one[0] * 60_000, *map(str, one[1:])] for one in candles]), 60)
@@ -31,6 +32,7 @@ def test_decimals_in_text_arrive_as_they_were_written(candles: list[tuple[Any, .
     assert rows["reason"].is_null().all()
 
 
+@settings(deadline=None)
 @given(price=st.decimals(Decimal("0.00000001"), Decimal(9_999_999), places=8))
 def test_decimals_in_floats_arrive_as_they_were_meant(price: Decimal) -> None:
     (row,) = bar_rows(candle_texts([[0, *[float(price)] * 5]]), 60).select("open", "volume").rows()
@@ -38,7 +40,10 @@ def test_decimals_in_floats_arrive_as_they_were_meant(price: Decimal) -> None:
     assert row == (price, price)
 
 
+@settings(deadline=None)
 @given(text=st.text("0123456789.,eE+- x", max_size=8))
+@example(".E0")
+@example("1.2.3e4")
 def test_text_that_is_no_number_refuses_its_row_alone(text: str) -> None:
     rows = bar_rows(candle_texts([[0, text, "1", "1", "1", "1"], [60_000, "1", "1", "1", "1", "1"]]), 60)
 

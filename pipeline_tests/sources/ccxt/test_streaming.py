@@ -173,3 +173,19 @@ def test_an_unreachable_stream_is_tried_until_told_to_stop(binance: ExchangeServ
     source.endpoint = "http://127.0.0.1:9"
 
     assert listening(source, 1, seconds=0.8) == []
+
+
+def test_what_was_heard_before_the_end_is_told(binance: ExchangeServer) -> None:
+    """Bars wait while the one who listens is busy with the first one, and is told to stop."""
+    binance.pushes = [[*[kline(at, "9001") for at in range(4)], None]]
+    source = source_of(binance, pairs=["BTC/USDT"], clock=lambda: KRAKEN_NOW)
+    dataset = source.datasets[0]
+    listed = source.list_instruments(dataset, Window(KRAKEN_NOW.date(), KRAKEN_NOW.date()))
+    stop = threading.Event()
+    heard = []
+    for one in source.stream(dataset, listed, stop):
+        heard += told(one)
+        time.sleep(0.3)
+        stop.set()
+
+    assert [row[0] for row in heard] == [minute(1), minute(2), minute(3)]
