@@ -26,7 +26,7 @@ LATER = dt.datetime(2025, 9, 30, tzinfo=dt.UTC)
 MINUTES = Dataset("spot_prices", 60, 5, ("EQ",))
 
 
-def judged(rows: Mapping[str, list[Any]], of: Market = NSE, dataset: Dataset = MINUTES, now: dt.datetime = LATER,
+def judged(rows: Mapping[str, Any], of: Market = NSE, dataset: Dataset = MINUTES, now: dt.datetime = LATER,
            window: Window | None = None, *, fractional: bool = False) -> pl.DataFrame:  # fmt: skip
     window = window or Window(DAY, DAY)
     question = Question("paper", "1", dataset, Listed("X", {"kind": "EQ", "symbol": "X"}), window,
