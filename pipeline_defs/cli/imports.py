@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
 @click.option("--mapping", type=click.Path(path_type=Path), help="What the columns of one's own files mean (TOML).")
 @click.option("--underlying", help="Only this underlying.")
+@click.option("--table", "tables", multiple=True, help="Only this table of an API; may be repeated.")
 @click.option("--start-date", type=DATE, help="First trade date, inclusive.")
 @click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
-@click.option("--reread", is_flag=True, help="Read files, too, whose content is known and stored already.")
+@click.option("--reread", is_flag=True, help="Also read, or ask for, what is known and stored already.")
 @click.option("--dry-run", is_flag=True, help="Read and judge everything, and show how; store nothing. Files only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_data(
@@ -35,6 +36,7 @@ def import_data(
     path: Path | None,
     mapping: Path | None,
     underlying: str | None,
+    tables: tuple[str, ...],
     start_date: dt.date | None,
     end_date: dt.date | None,
     reread: bool,  # noqa: FBT001 -- click passes flags by name
@@ -60,7 +62,8 @@ def import_data(
             return
         settings = load_settings()
         archive = open_raw_archive(settings, source.name)
-        request = ImportRequest(start_date, end_date, underlying, path, archive=archive)
+        wanted = frozenset(tables) or None
+        request = ImportRequest(start_date, end_date, underlying, path, tables=wanted, archive=archive)
         for report in import_source(open_warehouse(settings), source, request, reread=reread):
             reports.append(report)
             if not as_json:

@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-import polars as pl
-
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.sessions import IST
 from pipeline_defs.schema.tables import DAY, MINUTE, TICK
@@ -135,20 +133,6 @@ class ZerodhaSource(ApiSource):
     def _datasets(self, request: ImportRequest) -> list[Dataset]:
         """Give each dataset the days that one request of its length may cover."""
         return [replace(one, max_days=max_days_of(one)) for one in super()._datasets(request)]
-
-    def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[tuple[Question, Answer]]:
-        """Keep of each answer the days on which its instrument is wanted: a chain's contracts follow each other."""
-        # After the answers are kept on disk: those are whole, whatever the universe wants of them.
-        asked = super()._ask_window(dataset, window, request)
-        return [(question, replace(answer, rows=self._wanted_rows(question, answer))) for question, answer in asked]
-
-    def _wanted_rows(self, question: Question, answer: Answer) -> pl.DataFrame:
-        window, listed, rows = question.window, question.listed, answer.rows
-        if listed.first_date is None and listed.last_date is None:
-            return rows
-        unwanted = [day for day in self.market.sessions(window.first, window.last) if not listed.is_wanted(day)]
-        day = (pl.col("timestamp") - pl.duration(microseconds=1)).dt.convert_time_zone(self.market.zone).dt.date()
-        return rows.filter(~day.is_in(unwanted).fill_null(value=False))
 
     @property
     def _dumps(self) -> Dumps:
