@@ -262,11 +262,13 @@ class ApiSource(Source):
                 dataset, day, reason, zone=calendar.zone, request=request, delivery=delivery, fractional=fractional
             )
         for window in cut_windows([day for day in missing if day not in closed], dataset.max_days, closed):
-            asked = self._ask_window(dataset, window, request)
+            # What is final is judged by the time before the question: a session may close while it is answered.
+            asked_at = self.clock()
+            asked = self._ask_window(dataset, window, request, asked_at)
             answers = WindowOfAnswers(self.name, f"{self.name} {self.version}", dataset, asked, calendar)
             for day in calendar.sessions(window.first, window.last):
-                known_by = Delivery(marks[day], 1) if self._is_settled(dataset, day) else None
-                batch, trouble = answers.batch(day, request, known_by, self.clock())
+                known_by = Delivery(marks[day], 1) if self._is_settled(dataset, day, asked_at) else None
+                batch, trouble = answers.batch(day, request, known_by, asked_at)
                 if batch is None:
                     troubles.append(trouble)
                 else:
@@ -274,7 +276,9 @@ class ApiSource(Source):
             for question, _ in asked:
                 self._answers.forget(question)
 
-    def _ask_window(self, dataset: Dataset, window: Window, request: ImportRequest) -> list[tuple[Question, Answer]]:
+    def _ask_window(
+        self, dataset: Dataset, window: Window, request: ImportRequest, asked_at: dt.datetime
+    ) -> list[tuple[Question, Answer]]:
         every = [one for one in self.list_instruments(dataset, window) if one.kind in dataset.kinds]
         listed = [one for one in every if request.underlying in {None, one.terms["underlying"]}]
         if every and not listed:
@@ -285,16 +289,17 @@ class ApiSource(Source):
             for one in listed
             if any(one.is_wanted(day) for day in self.market.sessions(window.first, window.last))
         ]
-        return [(question, self._answer(question, request)) for question in questions]
-
-    def _answer(self, question: Question, request: ImportRequest) -> Answer:
-        settled = self._is_settled(question.dataset, question.window.last)
+        settled = self._is_settled(dataset, window.last, asked_at)
         # Who wants everything read again does not want what was kept.
-        kept = self._answers.get(question) if settled and request.ledger is not None else None
-        if kept is not None:
-            return kept
+        kept = settled and request.ledger is not None
+        return [(question, self._answer(question, look=kept, keep=settled)) for question in questions]
+
+    def _answer(self, question: Question, *, look: bool, keep: bool) -> Answer:
+        known = self._answers.get(question) if look else None
+        if known is not None:
+            return known
         answer = self.call(lambda: self.ask(question), question.where)
-        if settled:
+        if keep:
             self._answers.put(question, answer)
         return answer
 
@@ -302,9 +307,9 @@ class ApiSource(Source):
     def _answers(self) -> Answers:
         return Answers(_answers_folder() / self.name)
 
-    def _is_settled(self, dataset: Dataset, day: dt.date) -> bool:
-        """Tell whether the source's answer about a day is final."""
-        return self.clock() >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
+    def _is_settled(self, dataset: Dataset, day: dt.date, asked_at: dt.datetime) -> bool:
+        """Tell whether the source's answer about a day was final when it was asked."""
+        return asked_at >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
 
     def _mark(self, dataset: Dataset, day: dt.date) -> str:
         """Give what an answer about a day depends on, as the warehouse's ledger remembers it."""

@@ -120,6 +120,16 @@ def test_a_day_that_is_not_over_is_given_but_asked_for_again(paper: Callable[...
     assert len(source.log) == 2
 
 
+def test_an_answer_is_as_final_as_it_was_when_it_was_asked_for(paper: Callable[..., PaperSource]) -> None:
+    close = dt.datetime(2025, 8, 22, 10, tzinfo=dt.UTC)
+    source = paper(candles=candles())
+    times = iter([close - dt.timedelta(seconds=1)])
+    source.clock = lambda: next(times, close + dt.timedelta(seconds=1))  # the session ends while it is answered
+    (batch,) = fetch(source, FRIDAY, FRIDAY, PaperLedger())
+
+    assert batch.delivery is None
+
+
 def test_a_killed_backfill_asks_no_question_twice(paper: Callable[..., PaperSource]) -> None:
     universe = {"equities": ["RELIANCE", "INFY"]}
     rows = {name: candles()["RELIANCE"] for name in ("RELIANCE", "INFY")}
