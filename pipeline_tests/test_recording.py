@@ -9,19 +9,26 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from click.testing import CliRunner
 
-from pipeline_defs.errors import SourceError
+from pipeline_defs.cli.main import commands
+from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.recording import Recorder
+from pipeline_defs.sources import registry
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Listed, Question, Window, answer_rows
 from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_defs.sources.asking.universe import SourceUniverse
+from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from click.testing import Result
+
+    from pipeline_defs.schema.batches import Source
     from pipeline_defs.warehouse.reports import LoadReport
 
 TICKS = Dataset("spot_prices", 0, 1, ("EQ",))
@@ -41,13 +48,16 @@ class PaperStream(ApiSource):
     version: ClassVar[str] = "1"
     vendor_url: ClassVar[str] = "wss://paper.invalid"
     datasets: ClassVar[tuple[Dataset, ...]] = ()
+    live_datasets: ClassVar[tuple[Dataset, ...]] = (Dataset("spot_prices", 0, 1, ("EQ",)),)
     supports_live: ClassVar[bool] = True
 
     universe: SourceUniverse | None = field(default_factory=SourceUniverse)
+    instruments: list[Listed] = field(default_factory=lambda: LISTED)
     script: list[Heard | Silence | Exception] = field(default_factory=list)
 
     def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
-        raise NotImplementedError
+        del dataset, window
+        return self.instruments
 
     def ask(self, question: Question) -> Answer:
         raise NotImplementedError
@@ -68,11 +78,17 @@ def heard(index: int, *prices: str, second: float = 1.0) -> Heard:
     )
 
 
+@pytest.fixture(scope="module")
+def migrated(template_url: str) -> str:
+    """Migrated once: every test of this module works on a copy."""
+    upgrade(Warehouse(template_url))
+    return template_url
+
+
 @pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    opened = Warehouse(database_url)
-    upgrade(opened)
-    return opened
+def warehouse(migrated: str, database_url: str) -> Warehouse:
+    del migrated
+    return Warehouse(database_url)
 
 
 def record(
@@ -168,3 +184,38 @@ def test_on_a_day_without_a_session_no_absence_is_marked(warehouse: Warehouse) -
     recorder = Recorder(warehouse, PaperStream(), TICKS, LISTED, 0.1, clock=lambda: OPEN - dt.timedelta(days=1))
     assert recorder.run(threading.Event()) == 0
     assert recorder._silences == []
+
+
+def command(monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, source: Source, *arguments: str) -> Result:
+    monkeypatch.setenv("PIPELINE_DATABASE_URL", warehouse.url)
+    monkeypatch.setattr(registry, "get_source", lambda _: source)
+    return CliRunner().invoke(commands, ["record", "--source", "paper", *arguments])
+
+
+def test_the_command_records_until_the_stream_ends_and_says_what_it_stored(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = PaperStream(script=[heard(0, "1", "2")], clock=lambda: OPEN + dt.timedelta(minutes=1))
+    told = command(monkeypatch, warehouse, source, "--table", "spot_prices", "--flush-seconds", "0.1")
+
+    assert told.exit_code == 0, told.output
+    assert "recording 2 instruments of paper into spot_prices; Ctrl-C ends it" in told.output
+    assert "2025-08-25 stored 2, refused 0" in told.output
+    assert told.output.endswith("2 rows stored\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "message"),
+    [
+        (NseCsvSource(), "spot_prices", "paper does not stream"),
+        (PaperStream(), "options_ticks", "paper streams nothing for options_ticks; it streams spot_prices"),
+        (PaperStream(instruments=[]), "spot_prices", "the universe names no instrument of paper for spot_prices"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be_recorded(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, source: Source, table: str, message: str
+) -> None:
+    told = command(monkeypatch, warehouse, source, "--table", table)
+
+    assert isinstance(told.exception, ConfigurationError)
+    assert message in str(told.exception)

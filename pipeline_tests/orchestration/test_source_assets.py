@@ -274,7 +274,7 @@ def test_a_session_that_is_not_over_is_refused(
     from pipeline_defs.orchestration import partitions  # noqa: PLC0415 -- patched below
 
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
-    monkeypatch.setattr(partitions, "session_close", lambda _: later)
+    monkeypatch.setattr(partitions, "session_close", lambda *_: later)
 
     run = materialize(DAILY, DAY)
 
