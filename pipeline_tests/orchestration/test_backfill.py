@@ -31,6 +31,9 @@ ASSETS = [
     ["options_daily"],
 ]
 
+DAYS = 3
+"""Each is a run, whose process takes some seconds to start."""
+
 LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -109,11 +112,11 @@ def wait_until(done: Callable[[], bool], log: Path, seconds: float) -> None:
         time.sleep(0.5)
 
 
-def test_a_backfill_of_five_days_from_the_ui_fills_the_warehouse(
+def test_a_backfill_from_the_ui_fills_the_warehouse(
     settings: Settings, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     sample = generate(DEMO, tmp_path / "sample")
-    days = [day.isoformat() for day in sample.trade_dates]
+    days = [day.isoformat() for day in sample.trade_dates][-DAYS:]
     settings.landing_dir.parent.mkdir(parents=True, exist_ok=True)
     settings.landing_dir.symlink_to(sample.landing, target_is_directory=True)
     log = tmp_path / "dagster.log"
