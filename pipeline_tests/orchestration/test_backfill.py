@@ -112,9 +112,7 @@ def wait_until(done: Callable[[], bool], log: Path, seconds: float) -> None:
         time.sleep(0.5)
 
 
-def test_a_backfill_from_the_ui_fills_the_warehouse(
-    settings: Settings, warehouse: Warehouse, tmp_path: Path
-) -> None:
+def test_a_backfill_from_the_ui_fills_the_warehouse(settings: Settings, warehouse: Warehouse, tmp_path: Path) -> None:
     sample = generate(DEMO, tmp_path / "sample")
     days = [day.isoformat() for day in sample.trade_dates][-DAYS:]
     settings.landing_dir.parent.mkdir(parents=True, exist_ok=True)
