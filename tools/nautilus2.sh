@@ -31,7 +31,7 @@ else
     # Where distributions pack `ensurepip` apart, the pip of the system installs into the new environment.
     pip=$python
     "$pip" -m pip --version >/dev/null 2>&1 || pip=python3
-    install() { "$pip" -m pip --python "$venv/bin/python" --disable-pip-version-check install --quiet --no-input "$@"; }
+    install() { "$pip" -m pip --python "$venv/bin/python" --disable-pip-version-check install --no-compile --quiet --no-input "$@"; }
 fi
 install --no-deps --require-hashes --only-binary :all: -r requirements-nautilus2.txt
 recipe >"$venv/ready"
