@@ -19,7 +19,7 @@ from hypothesis import settings
 
 from pipeline_defs.warehouse.embedded import ensure_running, stop
 from pipeline_tests.servers import SERVERS, running
-from pipeline_tests.servers.places import ServerUnavailableError
+from pipeline_tests.servers.places import ServerUnavailableError, database_folder
 from pipeline_tests.servers.pristine import Pristine
 
 if TYPE_CHECKING:
@@ -100,8 +100,9 @@ def postgres_url(server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         except ServerUnavailableError as error:
             pytest.exit(f"no {server} server: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
         return
-    yield _with_database(ensure_running(folder / "postgres", durable=False), "postgres")
-    stop(folder / "postgres")
+    with database_folder(folder) as data:
+        yield _with_database(ensure_running(data / "postgres", durable=False), "postgres")
+        stop(data / "postgres")
 
 
 @pytest.fixture(scope="session")

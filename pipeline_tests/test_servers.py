@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pipeline_tests.servers import __main__ as runner
-from pipeline_tests.servers import full
+from pipeline_tests.servers import full, places
 from pipeline_tests.servers.apache_packages import mirror
 from pipeline_tests.servers.places import ServerUnavailableError, run
 from pipeline_tests.servers.pristine import Pristine
@@ -53,6 +53,25 @@ def test_a_program_that_fails_is_the_reason_why_a_server_cannot_be_had(tmp_path:
         run(["sh", "-c", "echo no such mirror >&2; exit 3"], cwd=tmp_path)
     with pytest.raises(ServerUnavailableError, match="absent-program cannot be run"):
         run(["absent-program"], cwd=tmp_path)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_database_is_kept_in_memory_only_where_there_is_room_and_removed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, room: bool
+) -> None:
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(places, "_MEMORY", tmp_path / "memory")
+    monkeypatch.setattr(places, "_ROOM_BYTES", 0 if room else 1 << 60)
+    with places.database_folder(tmp_path) as folder:
+        assert folder.parent == (tmp_path / "memory" if room else tmp_path)
+        assert folder.stat().st_mode & 0o777 == 0o755
+    assert not folder.exists()
+
+
+def test_a_machine_without_a_folder_in_memory_uses_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_MEMORY", tmp_path / "absent")
+    with places.database_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path
 
 
 @pytest.mark.parametrize(

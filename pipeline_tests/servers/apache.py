@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_tests.servers.apache_packages import installed, programs
-from pipeline_tests.servers.places import ServerUnavailableError, cache
+from pipeline_tests.servers.places import ServerUnavailableError, cache, database_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +46,9 @@ def running(folder: Path) -> Iterator[str]:  # noqa: ARG001 -- its files must be
     """
     bin_dir = programs(installed())
     # Root's server runs as nobody, who cannot enter the folders that pytest makes.
-    data = Path(tempfile.mkdtemp(prefix="apache-data-", dir=cache()))
-    if _identity():
-        os.chown(data, _identity()["user"], _identity()["group"])
-    try:
+    with database_folder(cache()) as data:
+        if _identity():
+            os.chown(data, _identity()["user"], _identity()["group"])
         _run([bin_dir / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync",
               "--locale=C.UTF-8"])  # fmt: skip
         with (data / "postgresql.conf").open("a") as configuration:
@@ -60,8 +58,6 @@ def running(folder: Path) -> Iterator[str]:  # noqa: ARG001 -- its files must be
             yield url
         finally:
             _run([bin_dir / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"])
-    finally:
-        shutil.rmtree(data)
 
 
 def _start(bin_dir: Path, data: Path) -> int:
