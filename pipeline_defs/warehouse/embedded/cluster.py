@@ -31,6 +31,7 @@ _SETTINGS = {
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
+    "wal_buffers": "64MB",  # two loads at once write 400 MB of it, and would wait for one another
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_locks_per_transaction": "256",  # one query may touch every chunk of years
