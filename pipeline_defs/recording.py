@@ -20,6 +20,7 @@ import polars as pl
 
 from pipeline_defs.errors import PipelineError, SourceError
 from pipeline_defs.schema.batches import Finding, ImportRequest, Source
+from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.asking.assembling import WindowOfAnswers
 from pipeline_defs.sources.asking.questions import Answer, Question, Window
@@ -42,6 +43,10 @@ FLUSH_SECONDS: Final = 5.0
 _CLOCK_SKEW: Final = dt.timedelta(seconds=5)
 """A vendor's clock may run ahead of ours by so much."""
 _INSTANT: Final = dt.timedelta(microseconds=1)
+
+_REMEMBERED: Final = dt.timedelta(minutes=2)
+"""For so long the number of an instant's next tick is known; a later one of that instant would begin anew."""
+_NEXT_SCHEMA: Final[dict[str, pl.DataType]] = {"symbol": pl.String(), "timestamp": TIMESTAMP, "next": pl.Int32()}
 
 _LAST_HEARD: Final = """
 SELECT max("timestamp"), coalesce(max(sequence) + 1, 0) FROM {table}
@@ -78,7 +83,7 @@ class Recorder:
     clock: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC))
     _heard: list[Heard] = field(default_factory=list)
     _silences: list[Silence] = field(default_factory=list)
-    _counts: pl.DataFrame | None = None
+    _next: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NEXT_SCHEMA))
     _base: dict[dt.date, int] = field(default_factory=dict)
     _flushes: int = 0
     _session: str = ""
@@ -187,7 +192,7 @@ class Recorder:
                 (self._question(listed[name], trade_date), Answer(frame.filter(day.fill_null(today) == trade_date)))
                 for name, frame in frames.items()
             ]
-            batch, _ = self._judged(asked, trade_date)
+            batch = self._judged(asked, trade_date)
             if batch is not None:
                 yield batch
 
@@ -195,16 +200,16 @@ class Recorder:
         start, end = self.source.market.bounds(day)
         return Question(self.source.name, self.source.version, self.dataset, listed, Window(day, day), start, end)
 
-    def _judged(self, asked: list[tuple[Question, Answer]], day: dt.date) -> tuple[ImportBatch | None, str]:
+    def _judged(self, asked: list[tuple[Question, Answer]], day: dt.date) -> ImportBatch | None:
         asked = [(question, answer) for question, answer in asked if answer.rows.height]
         if not asked:
-            return None, ""
+            return None
         answers = WindowOfAnswers(
             self.source.name, f"{self.source.name} {self.source.version} live", self.dataset, asked, self.source.market
         )
-        batch, trouble = answers.batch(day, ImportRequest(), None, self.clock() + _CLOCK_SKEW)
+        batch, _ = answers.batch(day, ImportRequest(), None, self.clock() + _CLOCK_SKEW)
         if batch is None:
-            return None, trouble
+            return None
         stamps = batch.observations["timestamp"]
         first, last = stamps.min(), stamps.max()
         window = (first, last + _INSTANT) if isinstance(first, dt.datetime) and isinstance(last, dt.datetime) else None
@@ -216,7 +221,7 @@ class Recorder:
             files=batch.files.with_columns(logical_name=unique),
             findings=(),
             window=window,
-        ), ""
+        )
 
     def _numbered(self, batch: ImportBatch, day: dt.date) -> pl.DataFrame:
         """Go on numbering the ticks of an instant where the stored ones end, of this process or an earlier one."""
@@ -226,20 +231,11 @@ class Recorder:
             self._base[day] = self._stored(day)[1]
         symbols = batch.contracts.select("contract_key", "symbol")
         rows = batch.observations.join(symbols, on="contract_key", maintain_order="left")
-        if self._counts is not None:
-            rows = rows.join(self._counts, on=("symbol", "timestamp"), how="left", maintain_order="left")
-        else:
-            rows = rows.with_columns(before=pl.lit(None, pl.Int32()))
-        rows = rows.with_columns(sequence=pl.col("sequence") + pl.col("before").fill_null(self._base[day]))
-        highest = rows.group_by("symbol", "timestamp").agg(before=pl.col("sequence").max() + 1)
-        recent = highest.filter(pl.col("timestamp") > pl.col("timestamp").max() - pl.duration(minutes=2))
-        self._counts = (
-            recent
-            if self._counts is None
-            else pl.concat([recent, self._counts])
-            .unique(["symbol", "timestamp"], keep="first")
-            .filter(pl.col("timestamp") > pl.col("timestamp").max() - pl.duration(minutes=2))
-        )
+        rows = rows.join(self._next, on=("symbol", "timestamp"), how="left", maintain_order="left")
+        rows = rows.with_columns(sequence=pl.col("sequence") + pl.col("next").fill_null(self._base[day]))
+        told = rows.group_by("symbol", "timestamp").agg(next=pl.col("sequence").max() + 1)
+        known = pl.concat([told, self._next]).unique(["symbol", "timestamp"], keep="first")
+        self._next = known.filter(pl.col("timestamp") > pl.col("timestamp").max() - _REMEMBERED)
         return rows.select(batch.observations.columns).sort("contract_key", "timestamp", "sequence")
 
     def _note_absence(self) -> None:

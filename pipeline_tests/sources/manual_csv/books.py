@@ -7,30 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import xlsxwriter
 
+from pipeline_tests.sources.manual_csv.reading import MAPPING
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-BOOK_MAPPING = """
-stamp = "open"
-zone = "Asia/Kolkata"
-
-[columns]
-timestamp = ["Date", "Time"]
-open = "O"
-high = "H"
-low = "L"
-close = "C"
-volume = "Vol"
-
-[fixed]
-kind = "EQ"
-symbol = "RELIANCE"
-underlying = "RELIANCE"
-series = "EQ"
-venue = "NSE"
-currency = "INR"
-bar_seconds = 60
-"""
+BOOK_MAPPING = MAPPING.replace('format = "%d/%m/%Y %H:%M"\n', "")
+"""A workbook's cells are dates and times by themselves."""
 BOOK_HEADER = ("Date", "Time", "O", "H", "L", "C", "Vol", "Remark")
 DAY = dt.date(2025, 8, 13)
 BOOK_ROW = (DAY, dt.time(9, 15), 1400.05, 1402, 1400, 1401.25, 1200, "first")
