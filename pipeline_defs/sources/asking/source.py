@@ -252,7 +252,7 @@ class ApiSource(Source):
         calendar = self.market
         every_day = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
         closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
-        marks = {day: self._mark(dataset, day) for day in every_day}
+        marks = self._marks(dataset, every_day)
         missing = [day for day in every_day if not _holds(request, day, marks[day])]
         fractional = "PAIR" in dataset.kinds and "PAIR" in self.wanted.kinds_named()
         for day in (day for day in missing if day in closed):
@@ -311,12 +311,13 @@ class ApiSource(Source):
         """Tell whether the source's answer about a day was final when it was asked."""
         return asked_at >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
 
-    def _mark(self, dataset: Dataset, day: dt.date) -> str:
-        """Give what an answer about a day depends on, as the warehouse's ledger remembers it."""
-        chosen = self.wanted.digest(dataset)
-        return digest_of(
-            self.name, self.version, self.revision(dataset), dataset.table, dataset.bar_seconds, day, chosen
-        )
+    def _marks(self, dataset: Dataset, days: list[dt.date]) -> dict[dt.date, str]:
+        """Give what an answer about each day depends on, as the warehouse's ledger remembers it."""
+        revision, chosen = self.revision(dataset), self.wanted.digest(dataset)
+        return {
+            day: digest_of(self.name, self.version, revision, dataset.table, dataset.bar_seconds, day, chosen)
+            for day in days
+        }
 
 
 def _answers_folder() -> Path:
