@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "sources": {"schema", "markets"},
     "warehouse": {"schema", "markets"},
     "samples": {"schema", "markets"},
+    "plots": set[str](),
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
 }
