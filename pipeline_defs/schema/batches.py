@@ -58,7 +58,7 @@ FRACTIONAL_OBSERVATION_SCHEMA: Final[dict[str, pl.DataType]] = {
     **OBSERVATION_SCHEMA,
     **dict.fromkeys(SIZES, SIZE),
 }
-"""The same for batches of pairs, which trade fractions of a unit."""
+"""The same for batches of instruments of which parts of a unit are traded: pairs, and shares of some markets."""
 
 REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "file_index": pl.UInt32(),
@@ -237,7 +237,8 @@ class ImportBatch:
     contracts : polars.DataFrame
         `CONTRACT_SCHEMA`.
     observations : polars.DataFrame
-        `OBSERVATION_SCHEMA`, of pairs `FRACTIONAL_OBSERVATION_SCHEMA`; unique by (contract_key, timestamp, sequence).
+        `OBSERVATION_SCHEMA`, or `FRACTIONAL_OBSERVATION_SCHEMA` where parts of a unit are traded; unique by
+        (contract_key, timestamp, sequence).
     rejects : polars.DataFrame
         `REJECT_SCHEMA`.
     files : polars.DataFrame

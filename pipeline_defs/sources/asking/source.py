@@ -254,7 +254,7 @@ class ApiSource(Source):
         closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
         marks = self._marks(dataset, every_day)
         missing = [day for day in every_day if not _holds(request, day, marks[day])]
-        fractional = "PAIR" in dataset.kinds and "PAIR" in self.wanted.kinds_named()
+        fractional = bool(calendar.fractional_kinds & {*dataset.kinds} & {*self.wanted.kinds_named()})
         for day in (day for day in missing if day in closed):
             reason = calendar.closed_reason(day) or ""
             delivery = Delivery(marks[day], 1)
