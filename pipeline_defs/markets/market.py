@@ -234,6 +234,11 @@ def market_of(kind: str, venue: str | None, currency: str | None) -> Market:
     return next(by_venue, None) or next(by_currency, None) or MARKETS["ANY"]
 
 
+def trades_in_parts(kind: str, venue: str | None, currency: str | None) -> bool:
+    """Tell whether parts of a unit of an instrument are traded, from the terms that `market_of` takes."""
+    return kind in market_of(kind, venue, currency).fractional_kinds
+
+
 @cache
 def _us_holidays() -> dict[dt.date, str]:
     return dict(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.markets.market import market, market_of
+from pipeline_defs.markets.market import market, market_of, trades_in_parts
 from pipeline_defs.schema.columns import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def market_of_underlying(connection: psycopg.Connection, underlying: str, source
     Returns
     -------
     tuple of Market and bool
-        The market that all its instruments are of; ``ANY`` where there are none, or they disagree.
+        The market that all its instruments are of, ``ANY`` where there are none, or they disagree; and whether volumes
+        of any of them may have decimals.
 
     """
     for question in (_TRADES_AT, _TRADES_AT_BY_SOURCE):
@@ -59,7 +60,7 @@ def market_of_underlying(connection: psycopg.Connection, underlying: str, source
         if len(markets) <= 1:
             break
     found = market(markets.pop()) if len(markets) == 1 else market("ANY")
-    return found, any(kind in found.fractional_kinds for kind, _, _ in rows)
+    return found, any(trades_in_parts(*terms) for terms in rows)
 
 
 def sessions_of(calendar: Market, first: dt.date, last: dt.date) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from pipeline_defs.errors import WarehouseError
 from pipeline_defs.markets.market import market, market_of
 from pipeline_defs.schema.columns import SIZE
 from pipeline_defs.schema.exports import BAR_SCHEMA
@@ -149,3 +151,16 @@ def test_what_has_no_expiry_closes_never() -> None:
     terms = pl.DataFrame({"expiry": [None, DAY]}, schema={"expiry": pl.Date()})
     assert with_closes(terms, market("US"))["expiry_close"].to_list() == [None, CLOSES]
     assert with_closes(terms.clear(), market("US")).is_empty()
+
+
+def test_parts_of_an_indian_share_never_reach_the_table(load: Load, ask: Callable[..., Any]) -> None:
+    terms = share("TCS", venue="NSE", currency="INR")
+    batch = make_batch(Delivery([("TCS", 375, "3100")], contracts={"TCS": terms}), table="equity_daily",
+                       bar_seconds=86_400, measures={"volume": Decimal("75.5"), "open_interest": None})  # fmt: skip
+
+    with pytest.raises(WarehouseError, match=r"1 observations have parts of a unit, .* such as TCS"):
+        load(batch)
+
+    assert ask("SELECT count(*) FROM equity_daily") == [(0,)]
+    whole = batch.observations.with_columns(volume=pl.lit("75").cast(SIZE))
+    assert load(dataclasses.replace(batch, observations=whole)).stored == 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.batches import (
     BATCH_ACTION_SCHEMA,
     CONTRACT_SCHEMA,
@@ -23,7 +24,7 @@ from pipeline_defs.sources.asking.questions import Action
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline_defs.markets.market import Market
     from pipeline_defs.schema.batches import Delivery, ImportRequest
@@ -65,9 +66,7 @@ class WindowOfAnswers:
         self._source, self._layout, self._dataset, self._market = source, layout, dataset, market
         self._asked = asked
         self._rows = gather(asked, market)
-        self._fractional = [
-            index for index, (question, _) in enumerate(asked) if question.listed.kind in market.fractional_kinds
-        ]
+        self._fractional = [index for index, (question, _) in enumerate(asked) if _is_in_parts(question.listed.terms)]
 
     def batch(
         self, day: dt.date, request: ImportRequest, delivery: Delivery | None, now: dt.datetime
@@ -253,6 +252,10 @@ def empty_batch(
         delivery=delivery,
         timezone=zone,
     )
+
+
+def _is_in_parts(terms: Mapping[str, Any]) -> bool:
+    return trades_in_parts(terms["kind"], terms.get("venue"), terms.get("currency"))
 
 
 def _schema_of(*, fractional: bool) -> dict[str, pl.DataType]:

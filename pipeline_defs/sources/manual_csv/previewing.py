@@ -13,7 +13,7 @@ from pipeline_defs.schema.previews import ColumnPreview, FilePreview
 from pipeline_defs.sources.manual_csv.fields import as_text, decimals, quantities, small_whole
 from pipeline_defs.sources.manual_csv.lines import LINE, TEXT
 from pipeline_defs.sources.manual_csv.mapping import BAR_PRICES, BAR_QUANTITIES, QUOTE_PRICES, TICK_QUANTITIES
-from pipeline_defs.sources.manual_csv.rows import trades_in_parts
+from pipeline_defs.sources.manual_csv.rows import are_in_parts
 from pipeline_defs.sources.manual_csv.stamps import read_stamps
 from pipeline_defs.sources.manual_csv.workbooks import is_workbook
 
@@ -57,7 +57,7 @@ def preview_file(source: Input) -> FilePreview:
         else pl.lit(mapping.fixed.get(name) or None, pl.String())
         for name in ("kind", "venue", "currency")
     }
-    in_parts = bool(trades_in_parts(rows.select(**told)).any())
+    in_parts = bool(are_in_parts(rows.select(**told)).any())
     previews = [_preview(name, said, rows, source, in_parts=in_parts) for name, said in columns.items()]
     used = {column for said in columns.values() for column in said}
     order = {name: position for position, name in enumerate(source.columns)}

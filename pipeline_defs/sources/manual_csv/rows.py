@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.markets.market import market_of
+from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.columns import SIZE
 from pipeline_defs.schema.interchange import CONTRACT_FIELDS
 from pipeline_defs.schema.tables import DAY, KIND_TABLES, MEASUREMENT_COLUMNS, SIZES, TICK, table_for
@@ -119,7 +119,7 @@ def read_rows(
     known = contracts.terms()
     terms = known.select(
         *("kind", "underlying", "expiry", "is_bad"),
-        trades_in_parts(known).alias("in_parts"),
+        are_in_parts(known).alias("in_parts"),
         segment=pl.when(pl.col("venue").is_in(VENUES)).then(
             pl.col("kind").replace_strict(SEGMENTS, default=None, return_dtype=pl.String())
         ),
@@ -228,7 +228,7 @@ def _place(rows: pl.DataFrame, *, stamp: str) -> pl.DataFrame:
     return rows.with_columns(timestamp=pl.when(pl.col("named").is_not_null()).then(of_day).otherwise(ends))
 
 
-def trades_in_parts(terms: pl.DataFrame) -> pl.Series:
+def are_in_parts(terms: pl.DataFrame) -> pl.Series:
     """Tell of which instruments parts of a unit are traded: pairs, and shares of some markets.
 
     Parameters
@@ -244,9 +244,7 @@ def trades_in_parts(terms: pl.DataFrame) -> pl.Series:
     """
     told = terms.select("kind", "venue", "currency")
     distinct = told.unique()
-    found = [
-        kind in market_of(kind, venue, currency).fractional_kinds for kind, venue, currency in distinct.iter_rows()
-    ]
+    found = [trades_in_parts(*one) for one in distinct.iter_rows()]
     parts = distinct.with_columns(in_parts=pl.Series(found, dtype=pl.Boolean()))
     return told.join(parts, on=told.columns, how="left", nulls_equal=True, maintain_order="left")["in_parts"]
 

@@ -119,7 +119,8 @@ def test_a_day_of_a_market_that_never_closes_ends_with_the_bar_of_midnight() -> 
 def test_parts_of_a_unit_are_stored_of_the_kinds_that_a_market_trades_so(
     of: Market, kind: str, reason: str | None
 ) -> None:
-    listed = Listed("X", {"kind": kind, "symbol": "X", "underlying": "X"})
+    named = {"kind": kind, "symbol": "X", "underlying": "X", "venue": of.venue, "currency": of.currency}
+    listed = Listed("X", named)
     question = Question("paper", "1", MINUTES, listed, Window(DAY, DAY), *of.bounds(DAY))
     told = answer_rows({"timestamp": [of.close(DAY)], "close": ["1"], "volume": ["0.5"]})
     window = WindowOfAnswers("paper", "paper 1", MINUTES, [(question, Answer(told))], of)
