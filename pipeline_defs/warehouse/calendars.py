@@ -14,6 +14,8 @@ from pipeline_defs.markets.market import market, market_of, trades_in_parts
 from pipeline_defs.schema.columns import TIMESTAMP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
     from pipeline_defs.markets.market import Market
@@ -28,14 +30,16 @@ SELECT DISTINCT kind, venue, currency FROM instrument_terms AS t WHERE underlyin
 """
 
 # A share can trade in two markets under one name (INFY in Mumbai and New York): a source tells of one of them.
-_TRADES_AT_BY_SOURCE: Final = f"""
+_TRADES_AT_BY_SOURCES: Final = f"""
 {_TRADES_AT} AND EXISTS (
     SELECT FROM load_instruments AS li JOIN loads AS l USING (load_id)
-    WHERE li.instrument_id = t.instrument_id AND l.source = %(source)s)
+    WHERE li.instrument_id = t.instrument_id AND l.source = ANY (%(sources)s))
 """
 
 
-def market_of_underlying(connection: psycopg.Connection, underlying: str, source: str) -> tuple[Market, bool]:
+def market_of_underlying(
+    connection: psycopg.Connection, underlying: str, sources: Sequence[str]
+) -> tuple[Market, bool]:
     """Tell where an underlying trades, and whether in parts of a unit.
 
     Parameters
@@ -44,7 +48,7 @@ def market_of_underlying(connection: psycopg.Connection, underlying: str, source
         In the slice's snapshot.
     underlying : str
         E.g. ``NIFTY``.
-    source : str
+    sources : sequence of str
         Whose instruments are meant, where those of all sources are of several markets.
 
     Returns
@@ -54,8 +58,8 @@ def market_of_underlying(connection: psycopg.Connection, underlying: str, source
         of any of them may have decimals.
 
     """
-    for question in (_TRADES_AT, _TRADES_AT_BY_SOURCE):
-        rows = connection.execute(question, {"underlying": underlying, "source": source}).fetchall()
+    for question in (_TRADES_AT, _TRADES_AT_BY_SOURCES):
+        rows = connection.execute(question, {"underlying": underlying, "sources": list(sources)}).fetchall()
         markets = {market_of(kind, venue, currency).name for kind, venue, currency in rows}
         if len(markets) <= 1:
             break

@@ -188,7 +188,7 @@ def _check_resolutions(bar_seconds: int, resolutions: Sequence[int]) -> None:
 def _find(connection: psycopg.Connection, wanted: Selection, sources: Sequence[str]) -> _Stored | None:
     """Give what the first source has that has anything."""
     for source in sources:
-        trades_at, fractional = market_of_underlying(connection, wanted.underlying, source)
+        trades_at, fractional = market_of_underlying(connection, wanted.underlying, [source])
         selection = replace(wanted, source=source, market=trades_at, fractional=fractional)
         coverage = read_coverage(connection, selection)
         if not coverage.is_empty():

@@ -124,7 +124,9 @@ def test_a_share_of_two_markets_is_in_that_of_the_source(warehouse: Warehouse, l
                     bar_seconds=86_400, measures={"open_interest": None}))  # fmt: skip
 
     with warehouse.connect() as connection:
-        found = {source: market_of_underlying(connection, "INFY", source) for source in ("nse_csv", "polygon", "yahoo")}
+        found = {
+            source: market_of_underlying(connection, "INFY", [source]) for source in ("nse_csv", "polygon", "yahoo")
+        }
 
     assert {source: (of.name, fractional) for source, (of, fractional) in found.items()} == {
         "nse_csv": ("NSE", False),
