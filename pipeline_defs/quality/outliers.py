@@ -1,0 +1,175 @@
+"""Prices that jump and come back at once, measured by how much instruments of the same class move.
+
+The scale of a class is the median absolute log return from one bar to the next (times 1.4826, which makes it the
+standard deviation of a normal distribution), so that no outlier can widen its own yardstick. Classes: each index, future,
+share and pair by itself; options by underlying, expiry, side and price band, since an option at 2 rupees moves in steps
+that one at 400 never makes. Busy half hours have a scale of their own. One tick is never less than the smallest step.
+
+A defect is a price that leaves and returns within one row, or a high or low far outside of what surrounds it, while the
+others of its market stay where they are: a gap of the whole market does neither.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline_defs.quality.rows import describe
+from pipeline_defs.quality.series import within_series
+from pipeline_defs.quality.specs import MOST_FAILURES, Outcome
+from pipeline_defs.schema.tables import DAY
+
+if TYPE_CHECKING:
+    from pipeline_defs.quality.day import Day
+
+MOST_SCALES: Final = 12.0
+"""A move beyond so many scales of its class is none of its ordinary ones."""
+
+MATERIAL: Final = {"SPOT": 0.004, "FUT": 0.004, "CONT": 0.004, "EQ": 0.03, "PAIR": 0.03, "OPT": 0.25}
+"""Log return by kind below which a jump is not worth anybody's look, however quiet the day."""
+
+MATERIAL_DAILY: Final = 0.4
+"""The same for the daily high or low of a share against its open and close: beyond every price band."""
+
+_RETURNED_SHARE: Final = 0.5
+"""What is left of a jump after it came back is at most this part of it."""
+
+_LIKEWISE_SHARE: Final = 0.3
+"""If the others of the market moved the same way by this part of the jump, the market moved."""
+
+_NORMAL: Final = 1.4826
+_BANDS_AN_OCTAVE: Final = 1
+_BUCKET: Final = "30m"
+_FEWEST_RETURNS: Final = 30
+"""A class with fewer in a half hour takes its scale from the whole day."""
+
+
+def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
+    """Look for prices that jump and come back.
+
+    Parameters
+    ----------
+    day : Day
+        The partition.
+    series : polars.DataFrame
+        Its prices, as `pipeline_defs.quality.series.read_series` gives them.
+
+    Returns
+    -------
+    Outcome
+
+    """
+    # A daily bar of a derivative spans a life of its own; only shares have enough of their like.
+    judged = series.filter((pl.col("bar_seconds") < DAY) | (pl.col("kind") == "EQ"))
+    moves = _with_scales(_moves(judged))
+    limit = pl.max_horizontal(MOST_SCALES * pl.col("scale"), pl.col("material"))
+    came, went = pl.col("came"), pl.col("went")
+    spike = (
+        (came.abs() > limit)
+        & (went.abs() > limit)
+        & (came * went < 0)
+        & ((came + went).abs() < _RETURNED_SHARE * pl.min_horizontal(came.abs(), went.abs()))
+    )
+    wick = pl.max_horizontal("above", "below") > limit
+    candidates = moves.filter(spike | wick).with_columns(
+        jump=pl.when(spike.fill_null(value=False))
+        .then(came)
+        .otherwise(pl.when(pl.col("above") >= pl.col("below")).then("above").otherwise(-pl.col("below")))
+    )
+    found = _alone(candidates, moves) if candidates.height else candidates
+    shown = found.sort("timestamp", "instrument_id").head(MOST_FAILURES)
+    notes = [
+        f"{math.expm1(jump):+.1%} against what surrounds it, usual {scale:.2%}"
+        for jump, scale in shown.select("jump", "scale").iter_rows()
+    ]
+    keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
+    return Outcome(
+        moves.height,
+        found.height,
+        f"moves within {MOST_SCALES:.0f} scales of their class, or that last",
+        f"{found.height} of {moves.height} prices came and went" if found.height else f"{moves.height} prices",
+        failures=describe(day, keys, notes),
+    )
+
+
+def _moves(series: pl.DataFrame) -> pl.DataFrame:
+    """Give each row its log returns from the row before and to the row after, and how far its extremes stick out."""
+    before, after = within_series("close", 1), within_series("close", -1)
+    body = pl.max_horizontal("open", "close"), pl.min_horizontal("open", "close")
+    surroundings = pl.max_horizontal(body[0], before, after), pl.min_horizontal(body[1], before, after)
+    daily = pl.col("bar_seconds") >= DAY
+    return series.with_columns(
+        came=pl.when(daily).then((pl.col("close") / pl.col("open")).log()).otherwise((pl.col("close") / before).log()),
+        went=pl.when(~daily).then((after / pl.col("close")).log()),
+        above=(pl.col("high") / surroundings[0]).log(),
+        below=(surroundings[1] / pl.col("low")).log(),
+        # Of what was there before, so that a spike does not choose its own band.
+        band=(pl.min_horizontal(before, "close").log(2) * _BANDS_AN_OCTAVE).floor().cast(pl.Int32),
+        material=pl.when(daily)
+        .then(MATERIAL_DAILY)
+        .otherwise(pl.col("kind").replace_strict(MATERIAL, default=MATERIAL["OPT"], return_dtype=pl.Float64)),
+    ).with_columns(
+        group=pl.when(pl.col("kind") == "OPT")
+        .then(pl.concat_str("underlying", pl.col("expiry").cast(pl.String), "option_type", "band", separator="|"))
+        .when(daily)
+        .then(pl.concat_str("kind", "band", separator="|"))
+        .otherwise(pl.col("instrument_id").cast(pl.String))
+    )
+
+
+def _with_scales(moves: pl.DataFrame) -> pl.DataFrame:
+    """Give each row the scale of its class: that of its half hour, if there are enough returns, else that of the day."""
+    moves = moves.with_columns(bucket=pl.col("timestamp").dt.truncate(_BUCKET), size=pl.col("came").abs())
+    whole = moves.group_by("bar_seconds", "group").agg(day_scale=_NORMAL * pl.col("size").median())
+    halves = moves.group_by("bar_seconds", "group", "bucket").agg(
+        half_scale=_NORMAL * pl.col("size").median(), returns=pl.col("size").count()
+    )
+    own = moves.group_by("bar_seconds", "instrument_id").agg(own_scale=_NORMAL * pl.col("size").median())
+    return (
+        moves.join(whole, on=["bar_seconds", "group"], how="left")
+        .join(halves, on=["bar_seconds", "group", "bucket"], how="left")
+        .join(own, on=["bar_seconds", "instrument_id"], how="left")
+        .with_columns(
+            scale=pl.max_horizontal(
+                pl.when(pl.col("returns") >= _FEWEST_RETURNS).then("half_scale"),
+                "day_scale",
+                "own_scale",
+                pl.col("tick_size") / pl.col("low"),
+            )
+        )
+    )
+
+
+def _alone(candidates: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """Keep the jumps that the others of the same market did not make."""
+    market = ["bar_seconds", "timestamp", "kind"]
+    side = [*market, "underlying", "option_type"]
+    numbered = candidates.with_row_index("number")
+    at_once = moves.join(candidates.select(market).unique(), on=market, how="semi")
+    others = (
+        # Futures and options have their own underlying's market; an index, share or pair has all of its kind.
+        numbered.select("number", "jump", own="instrument_id", *_market_of())
+        .join(at_once.select("instrument_id", "came", "above", "below", *_market_of()), on=["market", *side[:2]])
+        .filter(pl.col("instrument_id") != pl.col("own"))
+        .with_columns(
+            likewise=pl.max_horizontal(
+                pl.col("came") * pl.col("jump").sign(),
+                pl.when(pl.col("jump") > 0).then("above").otherwise("below"),
+            )
+        )
+        .group_by("number")
+        .agg(likewise=pl.col("likewise").median())
+    )
+    return numbered.join(others, on="number", how="left").filter(
+        pl.col("likewise").fill_null(0.0) < _LIKEWISE_SHARE * pl.col("jump").abs()
+    )
+
+
+def _market_of() -> tuple[pl.Expr, ...]:
+    derivative = pl.col("kind").is_in(["OPT", "FUT", "CONT"])
+    name = pl.when(derivative).then(
+        pl.concat_str("underlying", pl.col("kind").replace("CONT", "FUT"), pl.col("option_type").fill_null(""))
+    )
+    return name.otherwise(pl.col("kind")).alias("market"), pl.col("bar_seconds"), pl.col("timestamp")
