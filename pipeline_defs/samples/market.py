@@ -43,11 +43,15 @@ class Weather:
         Volatility of every underlying, relative to its normal one.
     gaps : tuple of (int, float)
         Second of the session, and the factor by which every underlying's price jumps then, to stay there.
+    moves_strikes : bool, default False
+        Whether strikes are laid around the last close in place of the price before the first session: what an exchange
+        does when a market runs away.
 
     """
 
     volatility_factor: float = 1.0
     gaps: tuple[tuple[int, float], ...] = ()
+    moves_strikes: bool = False
 
     def volatility(self, symbol: str) -> float:
         """Yearly volatility of an underlying."""
@@ -218,7 +222,8 @@ def trade_one_day(
         )
         for symbol in symbols
     }
-    listed = [list_contracts(chain, trade_date, UNDERLYINGS[chain.symbol].start_price) for chain in chains]
+    centres = previous if weather.moves_strikes else {chain.symbol: UNDERLYINGS[chain.symbol].start_price for chain in chains}
+    listed = [list_contracts(chain, trade_date, centres[chain.symbol]) for chain in chains]
     contracts = (
         pl.concat([pl.DataFrame(schema=CONTRACT_SCHEMA), *listed])
         .with_row_index("contract")
