@@ -1,7 +1,7 @@
 r"""What it costs to check a day, against loading it.
 
-``python -m benchmarks.quality [--rows 1000000] [--rounds 3]`` prints one JSON object: medians of CPU seconds (client and
-server together) and of wall seconds, on one embedded server, in turns.
+``python -m benchmarks.quality [--rows 1000000] [--rounds 3]`` prints one JSON object: medians of CPU seconds (client
+and server together) and of wall seconds, on one embedded server, in turns.
 
 load            the load step of the option rows into empty tables, with hourly and daily bars
 check           every check of the options, the results stored

@@ -68,7 +68,8 @@ CROSS JOIN LATERAL (
 LEFT JOIN continuous_contracts AS c ON c.instrument_id = i.instrument_id AND c.trade_date = %(trade_date)s
 LEFT JOIN LATERAL (
     SELECT f.expiry FROM instrument_terms AS f WHERE f.instrument_id = c.contract_id
-    ORDER BY f.valid_from <= %(trade_date)s AND f.valid_to > %(trade_date)s DESC, f.valid_from DESC LIMIT 1) AS f ON true
+    ORDER BY f.valid_from <= %(trade_date)s AND f.valid_to > %(trade_date)s DESC, f.valid_from DESC LIMIT 1) AS f
+    ON true
 """
 
 INSTRUMENT_SCHEMA: Final[dict[str, pl.DataType]] = {

@@ -1,8 +1,9 @@
 """How many rows a partition should have: expectations kept beside the code, by source and dataset.
 
-``data/expected_rows.csv`` is the product's; a file of the same columns named ``expected_rows.csv`` in ``PIPELINE_HOME``
-adds lines of one's own and replaces those with the same source, dataset and resolution. A line of ``*`` is for every
-source without one. Expectations are by minute of the session, so that an hour of Muhurat is not a day with rows missing.
+``data/expected_rows.csv`` is the product's; a file of the same columns named ``expected_rows.csv`` in
+``PIPELINE_HOME`` adds lines of one's own and replaces those with the same source, dataset and resolution. A line of
+``*`` is for every source without one. Expectations are by minute of the session, so that an hour of Muhurat is not a
+day with rows missing.
 """
 
 from __future__ import annotations

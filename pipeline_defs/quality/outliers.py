@@ -1,9 +1,9 @@
 """Prices that jump and come back at once, measured by how much instruments of the same class move.
 
 The scale of a class is the median absolute log return from one bar to the next (times 1.4826, which makes it the
-standard deviation of a normal distribution), so that no outlier can widen its own yardstick. Classes: each index, future,
-share and pair by itself; options by underlying, expiry, side and price band, since an option at 2 rupees moves in steps
-that one at 400 never makes. Busy half hours have a scale of their own. One tick is never less than the smallest step.
+standard deviation of a normal distribution), so that no outlier can widen its own yardstick. Classes: each index,
+future, share and pair by itself; options by underlying, expiry, side and price band, since an option at 2 rupees moves
+in steps that one at 400 never makes. Busy half hours have a scale of their own. No scale is smaller than one tick.
 
 A defect is a price that leaves and returns within one row, or a high or low far outside of what surrounds it, while the
 others of its market stay where they are: a gap of the whole market does neither.
@@ -38,6 +38,15 @@ _RETURNED_SHARE: Final = 0.5
 
 _LIKEWISE_SHARE: Final = 0.3
 """If the others of the market moved the same way by this part of the jump, the market moved."""
+
+_MARKET: Final = (
+    pl.when(pl.col("kind").is_in(["OPT", "FUT", "CONT"]))
+    .then(pl.concat_str("underlying", pl.col("kind").replace("CONT", "FUT"), pl.col("option_type").fill_null("")))
+    .otherwise("kind")
+    .alias("market")
+)
+"""Whose moves explain a jump: futures, and options of a side, have those of their underlying; an index, share or pair
+has all of its kind."""
 
 _NORMAL: Final = 1.4826
 _BANDS_AN_OCTAVE: Final = 1
@@ -120,7 +129,7 @@ def _moves(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_scales(moves: pl.DataFrame) -> pl.DataFrame:
-    """Give each row the scale of its class: that of its half hour, if there are enough returns, else that of the day."""
+    """Give each row the scale of its class, of its half hour where that has enough returns, but never a calmer one."""
     moves = moves.with_columns(bucket=pl.col("timestamp").dt.truncate(_BUCKET), size=pl.col("came").abs())
     whole = moves.group_by("bar_seconds", "group").agg(day_scale=_NORMAL * pl.col("size").median())
     halves = moves.group_by("bar_seconds", "group", "bucket").agg(
@@ -144,32 +153,21 @@ def _with_scales(moves: pl.DataFrame) -> pl.DataFrame:
 
 def _alone(candidates: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     """Keep the jumps that the others of the same market did not make."""
-    market = ["bar_seconds", "timestamp", "kind"]
-    side = [*market, "underlying", "option_type"]
-    numbered = candidates.with_row_index("number")
-    at_once = moves.join(candidates.select(market).unique(), on=market, how="semi")
+    at_once = ["market", "bar_seconds", "timestamp"]
+    numbered = candidates.with_columns(_MARKET).with_row_index("number")
     others = (
-        # Futures and options have their own underlying's market; an index, share or pair has all of its kind.
-        numbered.select("number", "jump", own="instrument_id", *_market_of())
-        .join(at_once.select("instrument_id", "came", "above", "below", *_market_of()), on=["market", *side[:2]])
+        moves.join(candidates.select("bar_seconds", "timestamp").unique(), on=["bar_seconds", "timestamp"], how="semi")
+        .with_columns(_MARKET)
+        .join(numbered.select("number", "jump", *at_once, own="instrument_id"), on=at_once)
         .filter(pl.col("instrument_id") != pl.col("own"))
         .with_columns(
             likewise=pl.max_horizontal(
-                pl.col("came") * pl.col("jump").sign(),
-                pl.when(pl.col("jump") > 0).then("above").otherwise("below"),
+                pl.col("came") * pl.col("jump").sign(), pl.when(pl.col("jump") > 0).then("above").otherwise("below")
             )
         )
         .group_by("number")
-        .agg(likewise=pl.col("likewise").median())
+        .agg(pl.col("likewise").median())
     )
     return numbered.join(others, on="number", how="left").filter(
         pl.col("likewise").fill_null(0.0) < _LIKEWISE_SHARE * pl.col("jump").abs()
     )
-
-
-def _market_of() -> tuple[pl.Expr, ...]:
-    derivative = pl.col("kind").is_in(["OPT", "FUT", "CONT"])
-    name = pl.when(derivative).then(
-        pl.concat_str("underlying", pl.col("kind").replace("CONT", "FUT"), pl.col("option_type").fill_null(""))
-    )
-    return name.otherwise(pl.col("kind")).alias("market"), pl.col("bar_seconds"), pl.col("timestamp")

@@ -197,6 +197,9 @@ def _read_reference(day: Day, table: str, kinds: list[str], underlyings: list[st
         .sort(["underlying", "own", "expiry"], descending=[False, True, False], nulls_last=True)
         .unique("underlying", keep="first", maintain_order=True)
     )
-    return found.join(best, on=["underlying", "own", "expiry"], how="semi", nulls_equal=True).group_by(
-        "underlying", "timestamp", "expiry", "own"
-    ).agg(pl.col("low").min(), pl.col("high").max()).select(list(_REFERENCE_SCHEMA))
+    return (
+        found.join(best, on=["underlying", "own", "expiry"], how="semi", nulls_equal=True)
+        .group_by("underlying", "timestamp", "expiry", "own")
+        .agg(pl.col("low").min(), pl.col("high").max())
+        .select(list(_REFERENCE_SCHEMA))
+    )

@@ -141,6 +141,7 @@ def store(
     partition: Mapping[str, Any],
     spec: Spec,
     outcome: Outcome,
+    *,
     load_ids: Sequence[int],
     code_version: str,
 ) -> None:
@@ -166,8 +167,8 @@ def store(
 
     failures = Jsonb(
         [
-            [f.instrument_id, f.timestamp and _epoch(f.timestamp), f.bar_seconds, f.detail.replace("\x00", "\N{REPLACEMENT CHARACTER}")]
-            for f in outcome.failures
+            [row.instrument_id, row.timestamp and row.timestamp.timestamp(), row.bar_seconds, _storable(row.detail)]
+            for row in outcome.failures
         ]
     )
     row = connection.execute(
@@ -192,9 +193,9 @@ def store(
         connection.execute(_STORE_FAILURES, {"check_id": row[0], "failures": failures})
 
 
-def _epoch(instant: dt.datetime) -> float:
-    """Seconds since 1970: a float holds microseconds of our time exactly enough to come back as the same instant."""
-    return instant.timestamp()
+def _storable(text: str) -> str:
+    """Replace what PostgreSQL's text cannot hold."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def list_results(
@@ -238,3 +239,13 @@ def list_failures(warehouse: Warehouse, check_ids: Sequence[int]) -> dict[int, l
         for check_id, *row in connection.execute(_FAILURES.encode(), {"check_ids": list(check_ids)}).fetchall():
             found.setdefault(check_id, []).append(StoredFailure(*row))
     return found
+
+
+def symbols_of(warehouse: Warehouse, instrument_ids: Sequence[int]) -> dict[int, str]:
+    """Name instruments as they were called last."""
+    query = (
+        "SELECT DISTINCT ON (instrument_id) instrument_id, symbol FROM instrument_terms"
+        " WHERE instrument_id = ANY (%s) ORDER BY instrument_id, valid_from DESC"
+    )
+    with warehouse.connect() as connection:
+        return dict(connection.execute(query, [list(instrument_ids)]).fetchall())

@@ -5,6 +5,7 @@ Also how a failing row is told to a person, whichever check found it: its values
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -13,12 +14,12 @@ from pipeline_defs.quality.day import CONDITIONS, IN_DAY
 from pipeline_defs.quality.specs import MOST_FAILURES, Failure, Outcome
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from pipeline_defs.quality.day import Day
 
-type Key = tuple[int, object, int, int]
+type Key = tuple[int, dt.datetime, int, int]
 """Instrument id, timestamp, bar seconds, sequence."""
 
 _KEYS: Final = f"""
@@ -140,7 +141,7 @@ def describe(day: Day, keys: Sequence[Key], notes: Sequence[str] = ()) -> tuple[
         Failure(
             "; ".join(filter(None, (note, _values(key[3], by_key[tuple(key)])))),
             key[0],
-            by_key and key[1],  # type: ignore[arg-type]
+            key[1],
             key[2],
         )
         for key, note in zip(keys, noted, strict=True)
@@ -162,11 +163,5 @@ def _values(sequence: int, row: tuple[object, ...]) -> str:
 
 def _plain(value: object) -> str:
     """Write a decimal without the zeros that its type adds."""
-    text = f"{value:f}" if _is_decimal(value) else str(value)
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _is_decimal(value: object) -> bool:
-    from decimal import Decimal as Exact  # noqa: PLC0415
-
-    return isinstance(value, Exact)

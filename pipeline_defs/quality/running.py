@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import psycopg
-
     from pipeline_defs.markets.market import Market
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -80,17 +78,18 @@ def check_partition(
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [lock])
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            _favour_hashes(connection)
             day = Day(connection, dataset, source, trade_date, market, now or dt.datetime.now(dt.UTC))
             outcomes = dict(_judge(day, expectations))
             for name, outcome in outcomes.items():
-                store(connection, partition, SPECS_BY_NAME[name], outcome, day.load_ids, pipeline_defs.__version__)
+                store(
+                    connection,
+                    partition,
+                    SPECS_BY_NAME[name],
+                    outcome,
+                    load_ids=day.load_ids,
+                    code_version=pipeline_defs.__version__,
+                )
     return outcomes
-
-
-def _favour_hashes(connection: psycopg.Connection) -> None:
-    """Right after a first load there are no statistics, and a planner that expects one row compares them one by one."""
-    connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def _judge(day: Day, expectations: Expectations) -> Iterator[tuple[str, Outcome]]:

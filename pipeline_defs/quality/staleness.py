@@ -7,7 +7,6 @@ instrument's price stays where it is anyway: a share future at 7 rupees does so 
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,8 @@ from pipeline_defs.quality.specs import FUTURES, INTRADAY, MOST_FAILURES, Failur
 from pipeline_defs.schema.tables import MINUTE
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pipeline_defs.quality.day import Day
 
 SHORTEST_MINUTES: Final = 10

@@ -75,21 +75,21 @@ def plant_defects(month: Month) -> list[Planted]:
     full = [day for day in days if _of(month, day, "options_ticks", MINUTE).observations["timestamp"].n_unique() > 300]  # noqa: PLR2004
     ticks = sorted(day for day, _, bar_seconds in month if bar_seconds == TICK)
     return [
-        _plant_rows(month, full[1], "options_ticks", "ohlc", "error", _without_open),
+        _plant_rows(month, full[1], "options_ticks", "ohlc", _without_open, severity="error"),
         _plant_refusals(month, full[1], "futures_ticks", "ohlc_refused", ["high_below_low", "bad_quantity"]),
-        _plant_rows(month, full[2], "options_ticks", "duplicates", "error", _repeated),
+        _plant_rows(month, full[2], "options_ticks", "duplicates", _repeated, severity="error"),
         _plant_refusals(month, full[2], "spot_prices", "duplicates_refused", ["conflicting_duplicate"] * 2),
         _plant_expired(month, full[3]),
         _plant_refusals(month, full[3], "futures_ticks", "expiry_refused", ["expired_contract"]),
-        _plant_rows(month, full[4], "futures_ticks", "outside_session", "warn", _after_close),
-        _plant_rows(month, full[5], "futures_ticks", "zero_volume", "warn", _unsold),
-        _plant_rows(month, ticks[0], "options_ticks", "crossed_quotes", "error", _crossed, TICK),
-        _plant_rows(month, ticks[1], "options_ticks", "locked_quotes", "info", _locked, TICK),
-        _plant_rows(month, full[7], "futures_ticks", "outliers", "warn", lambda row: _times(row, "1.03")),
-        _plant_rows(month, full[7], "options_ticks", "outliers", "warn", lambda row: _times(row, "1.5")),
-        _plant_rows(month, full[8], "spot_prices", "outliers", "warn", lambda row: _times(row, "0.99")),
-        _plant_rows(month, full[8], "options_ticks", "outliers", "warn", lambda row: _times(row, "3", ["high"])),
-        _plant_rows(month, full[9], "equity_daily", "outliers", "warn", lambda row: _times(row, "10", ["high"])),
+        _plant_rows(month, full[4], "futures_ticks", "outside_session", _after_close),
+        _plant_rows(month, full[5], "futures_ticks", "zero_volume", _unsold),
+        _plant_rows(month, ticks[0], "options_ticks", "crossed_quotes", _crossed, severity="error", bar_seconds=TICK),
+        _plant_rows(month, ticks[1], "options_ticks", "locked_quotes", _locked, severity="info", bar_seconds=TICK),
+        _plant_rows(month, full[7], "futures_ticks", "outliers", lambda row: _times(row, "1.03")),
+        _plant_rows(month, full[7], "options_ticks", "outliers", lambda row: _times(row, "1.5")),
+        _plant_rows(month, full[8], "spot_prices", "outliers", lambda row: _times(row, "0.99")),
+        _plant_rows(month, full[8], "options_ticks", "outliers", lambda row: _times(row, "3", ["high"])),
+        _plant_rows(month, full[9], "equity_daily", "outliers", lambda row: _times(row, "10", ["high"])),
         _plant_standstill(month, full[10], "spot_prices"),
         _plant_standstill(month, full[11], "futures_ticks"),
         _plant_cheap_call(month, full[12]),
@@ -118,7 +118,9 @@ def _symbol(batch: ImportBatch, key: int) -> str:
 
 def _busiest(batch: ImportBatch) -> int:
     """Pick the contract with the most rows, the first of them."""
-    counted = batch.observations["contract_key"].value_counts().sort(["count", "contract_key"], descending=[True, False])
+    counted = (
+        batch.observations["contract_key"].value_counts().sort(["count", "contract_key"], descending=[True, False])
+    )
     return int(counted["contract_key"][0])
 
 
@@ -127,8 +129,9 @@ def _plant_rows(
     day: dt.date,
     table: str,
     check: str,
-    severity: str,
     damage: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    severity: str = "warn",
     bar_seconds: int | None = None,
 ) -> Planted:
     """Damage the row of a busy contract at noon, and leave all others alone."""
@@ -199,7 +202,12 @@ def _plant_expired(month: Month, day: dt.date) -> Planted:
     stamps = batch.observations.filter(is_it)["timestamp"].sort()
     symbol = _symbol(_of(month, day, "options_ticks", MINUTE), key)
     return Planted(
-        "expiry_after_trade", "error", "options_ticks", day, stamps.len(), tuple((symbol, stamp) for stamp in stamps[:20])
+        "expiry_after_trade",
+        "error",
+        "options_ticks",
+        day,
+        stamps.len(),
+        tuple((symbol, stamp) for stamp in stamps[:20]),
     )
 
 
@@ -227,7 +235,7 @@ def _deepest(batch: ImportBatch, option_type: str) -> int:
     return int(busy.sort("strike")["contract_key"][0])
 
 
-def _twin(batch: ImportBatch, key: int) -> int | None:
+def _twin(batch: ImportBatch, key: int) -> int:
     """Find the put of a call's strike and expiry, or the call of a put's."""
     row = batch.contracts.row(key, named=True)
     other = batch.contracts.filter(
@@ -235,7 +243,7 @@ def _twin(batch: ImportBatch, key: int) -> int | None:
         pl.col("expiry") == row["expiry"],
         pl.col("option_type") != row["option_type"],
     )
-    return int(other["contract_key"][0]) if other.height else None
+    return int(other["contract_key"].item())
 
 
 def _plant_cheap_call(month: Month, day: dt.date) -> Planted:
@@ -269,8 +277,10 @@ def _plant_dear_put(month: Month, day: dt.date) -> Planted:
     pairs = observations.filter(dear).join(calls, on="timestamp", how="semi")["timestamp"].sort()
     # A pair is told by its call.
     twin = _twin(batch, key)
-    symbol = "" if twin is None else _symbol(batch, twin)
-    return Planted("put_call_parity", "info", "options_ticks", day, pairs.len(), tuple((symbol, at) for at in pairs[:20]))
+    symbol = _symbol(batch, twin)
+    return Planted(
+        "put_call_parity", "info", "options_ticks", day, pairs.len(), tuple((symbol, at) for at in pairs[:20])
+    )
 
 
 def _plant_half_day(month: Month, day: dt.date) -> Planted:

@@ -222,7 +222,9 @@ def trade_one_day(
         )
         for symbol in symbols
     }
-    centres = previous if weather.moves_strikes else {chain.symbol: UNDERLYINGS[chain.symbol].start_price for chain in chains}
+    centres = (
+        previous if weather.moves_strikes else {chain.symbol: UNDERLYINGS[chain.symbol].start_price for chain in chains}
+    )
     listed = [list_contracts(chain, trade_date, centres[chain.symbol]) for chain in chains]
     contracts = (
         pl.concat([pl.DataFrame(schema=CONTRACT_SCHEMA), *listed])

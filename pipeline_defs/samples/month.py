@@ -7,7 +7,7 @@ rows of the shares, and on some days ticks with quotes. One session is the Muhur
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _E4: Final = pl.Decimal(20, 4)
 _PRICES: Final = ("open", "high", "low", "close")
+
+
+CHAIN: Final = ChainSpec("NIFTY", strikes_each_side=2, strike_every=8, monthlies=2, futures=2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class MonthSpec:
     start_date: dt.date = dt.date(2025, 10, 1)
     end_date: dt.date = dt.date(2025, 10, 30)
     seed: int = 7
-    chain: ChainSpec = ChainSpec("NIFTY", strikes_each_side=2, strike_every=8, monthlies=2, futures=2)
+    chain: ChainSpec = CHAIN
     symbols: tuple[str, ...] = ("BANKNIFTY", "RELIANCE", "M&M")
     activity: float = 0.03
     weather: dict[dt.date, Weather] = field(default_factory=dict)
@@ -158,11 +161,11 @@ def _ticks(day: MarketDay, ticks: pl.DataFrame) -> ImportBatch:
     exact = batch.observations.with_columns(
         rows["timestamp"].cast(TIMESTAMP), *(rows["price"].cast(PRICE).alias(name) for name in _PRICES)
     )
-    return ImportBatch(**{**_fields(batch), "observations": exact})
+    return replace(batch, observations=exact)
 
 
 def _spot(day: MarketDay) -> ImportBatch:
-    contracts = _cash_contracts(day, [*dict.fromkeys(day.spot_bars["symbol"])])
+    contracts = _cash_contracts([*dict.fromkeys(day.spot_bars["symbol"])])
     rows = (
         day.spot_bars.join(contracts.select("contract_key", symbol="underlying"), on="symbol", maintain_order="left")
         .with_columns(_minute_close(day), *(_price(name).alias(name) for name in _PRICES))
@@ -172,7 +175,7 @@ def _spot(day: MarketDay) -> ImportBatch:
 
 
 def _shares(day: MarketDay) -> ImportBatch:
-    contracts = _cash_contracts(day, _shares_of(day)).with_columns(series=pl.lit("EQ"))
+    contracts = _cash_contracts(_shares_of(day)).with_columns(series=pl.lit("EQ"))
     rows = (
         day.spot_bars.join(contracts.select("contract_key", symbol="underlying"), on="symbol", how="inner")
         .group_by("contract_key", maintain_order=True)
@@ -193,8 +196,7 @@ def _shares_of(day: MarketDay) -> list[str]:
     return [symbol for symbol in day.spot_paths if UNDERLYINGS[symbol].kind == "EQ"]
 
 
-def _cash_contracts(day: MarketDay, symbols: list[str]) -> pl.DataFrame:
-    del day
+def _cash_contracts(symbols: list[str]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "kind": [UNDERLYINGS[symbol].kind for symbol in symbols],
@@ -211,9 +213,7 @@ def _cash_contracts(day: MarketDay, symbols: list[str]) -> pl.DataFrame:
     )
 
 
-def _batch(
-    day: MarketDay, table: str, bar_seconds: int, contracts: pl.DataFrame, rows: pl.DataFrame
-) -> ImportBatch:
+def _batch(day: MarketDay, table: str, bar_seconds: int, contracts: pl.DataFrame, rows: pl.DataFrame) -> ImportBatch:
     """Put frames into the shape of the import port; what they do not have is null."""
     ordered = rows if "sequence" in rows.columns else rows.with_columns(sequence=pl.lit(0))
     named = f"{table}_{bar_seconds}_{day.trade_date}.csv"
@@ -245,10 +245,6 @@ def _shaped(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in schema.items()
     )
-
-
-def _fields(batch: ImportBatch) -> dict[str, object]:
-    return {name: getattr(batch, name) for name in batch.__dataclass_fields__}
 
 
 def _price(name: str) -> pl.Expr:
