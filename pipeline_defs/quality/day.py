@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -143,6 +144,10 @@ class Day:
     def minutes(self) -> float:
         """Length of the session; 0 without one."""
         return 0.0 if self.hours is None else (self.hours[1] - self.hours[0]).total_seconds() / 60
+
+    def clock(self, instant: dt.datetime) -> str:
+        """Write an instant as the market's clock shows it."""
+        return f"{instant.astimezone(ZoneInfo(self.market.zone)):%H:%M}"
 
     @property
     def is_over(self) -> bool:

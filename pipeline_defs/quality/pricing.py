@@ -107,10 +107,8 @@ def judge_bounds(day: Day, priced: pl.DataFrame) -> Outcome:
     outside = bounded.filter((close < pl.col("least") - tolerance) | (close > pl.col("most") + tolerance))
     shown = outside.sort("timestamp", "instrument_id").head(MOST_FAILURES)
     notes = [
-        f"{symbol}: expected {least:.2f} to {most:.2f}, the underlying being {spot_low:.10g} to {spot_high:.10g}"
-        for symbol, least, most, spot_low, spot_high in shown.select(
-            "symbol", "least", "most", "spot_low", "spot_high"
-        ).iter_rows()
+        f"expected {least:.2f} to {most:.2f}, the underlying being {low:.10g} to {high:.10g}"
+        for least, most, low, high in shown.select("least", "most", "spot_low", "spot_high").iter_rows()
     ]
     keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(
@@ -149,8 +147,8 @@ def judge_parity(day: Day, priced: pl.DataFrame) -> Outcome:
     off = pairs.with_columns(deviation=deviation).filter(deviation.abs() > allowed)
     shown = off.sort("timestamp", "instrument_id").head(MOST_FAILURES)
     notes = [
-        f"{symbol} with a put at {put:.10g} is {deviation:+.2f} off"
-        for symbol, put, deviation in shown.select("symbol", "put", "deviation").iter_rows()
+        f"with a put at {put:.10g} it is {off_by:+.2f} off"
+        for put, off_by in shown.select("put", "deviation").iter_rows()
     ]
     keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(

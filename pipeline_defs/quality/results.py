@@ -249,3 +249,22 @@ def symbols_of(warehouse: Warehouse, instrument_ids: Sequence[int]) -> dict[int,
     )
     with warehouse.connect() as connection:
         return dict(connection.execute(query, [list(instrument_ids)]).fetchall())
+
+
+def list_partitions(
+    warehouse: Warehouse,
+    *,
+    dataset: str | None = None,
+    source: str | None = None,
+    trade_date: dt.date | None = None,
+) -> list[tuple[str, str, dt.date]]:
+    """List the partitions that were ever loaded: dataset, source and trade date, the earliest first."""
+    query = (
+        "SELECT DISTINCT dataset, source, trade_date FROM loads"
+        " WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s)"
+        " AND (%(source)s::text IS NULL OR source = %(source)s)"
+        " AND (%(trade_date)s::date IS NULL OR trade_date = %(trade_date)s) ORDER BY trade_date, source, dataset"
+    )
+    wanted = {"dataset": dataset, "source": source, "trade_date": trade_date}
+    with warehouse.connect() as connection:
+        return connection.execute(query, wanted).fetchall()

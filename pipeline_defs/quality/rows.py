@@ -82,14 +82,14 @@ def judge_rows(day: Day, name: str) -> Outcome:
         detail = (
             f"{day.market.name} was closed on {day.trade_date}"
             if day.hours is None
-            else f"the session was {' to '.join(f'{instant:%H:%M}' for instant in day.hours)} UTC"
+            else f"the session was {' to '.join(map(day.clock, day.hours))} {day.market.zone}"
         )
     ids = tally.filter(pl.col(name) > 0)["instrument_id"].unique().sort().to_list()
     return Outcome(
         examined,
         failing,
         _EXPECTED[name],
-        f"{failing} of {examined} rows do not" if failing else f"{examined} rows",
+        f"{failing} of {examined} rows fail" if failing else f"{examined} rows",
         detail if failing else "",
         _first_meeting(day, CONDITIONS[name], ids) if failing else (),
     )

@@ -17,8 +17,6 @@ from pipeline_defs.quality.specs import FUTURES, INTRADAY, MOST_FAILURES, Failur
 from pipeline_defs.schema.tables import MINUTE
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from pipeline_defs.quality.day import Day
 
 SHORTEST_MINUTES: Final = 10
@@ -70,9 +68,8 @@ def judge_staleness(day: Day, series: pl.DataFrame) -> Outcome:
             failing += 1
             failures.append(
                 Failure(
-                    f"{run['symbol']} stood at {run['close']:.10g} for {run['minutes']} minutes, from"
-                    f" {run['first'].astimezone(_zone(day)):%H:%M} to {run['last'].astimezone(_zone(day)):%H:%M},"
-                    f" while others traded; at most {run['limit']} minutes are usual",
+                    f"stood at {run['close']:.10g} for {run['minutes']} minutes, from {day.clock(run['first'])} to"
+                    f" {day.clock(run['last'])}, while others traded; at most {run['limit']} minutes are usual",
                     run["instrument_id"],
                     run["first"],
                     run["bar_seconds"],
@@ -82,15 +79,9 @@ def judge_staleness(day: Day, series: pl.DataFrame) -> Outcome:
         judged.height,
         failing,
         f"no standstill of {SHORTEST_MINUTES} minutes or more while others trade",
-        f"{failing} standstills" if failing else f"none, of {judged.height} indices, pairs and liquid futures",
+        f"standstills: {failing}" if failing else f"none, of {judged.height} indices, pairs and liquid futures",
         failures=tuple(failures[:MOST_FAILURES]),
     )
-
-
-def _zone(day: Day) -> dt.tzinfo:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 -- of a failure only
-
-    return ZoneInfo(day.market.zone)
 
 
 def _minutes(series: pl.DataFrame) -> pl.DataFrame:
