@@ -6,7 +6,8 @@ future, share and pair by itself; options by underlying, expiry, side and price 
 in steps that one at 400 never makes. Busy half hours have a scale of their own. No scale is smaller than one tick.
 
 A defect is a price that leaves and returns within one row, or a high or low far outside of what surrounds it, while the
-others of its market stay where they are: a gap of the whole market does neither.
+others of its market stay where they are: a gap of the whole market does neither. A share's day is held against the
+median close of the days before, which no single wrong day moves; where a split is known, it is not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import polars as pl
 
 from pipeline_defs.quality.rows import describe
 from pipeline_defs.quality.series import within_series
-from pipeline_defs.quality.specs import MOST_FAILURES, Outcome
+from pipeline_defs.quality.specs import DAILY, MOST_FAILURES, Outcome
 from pipeline_defs.schema.tables import DAY
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ MATERIAL: Final = {"SPOT": 0.004, "FUT": 0.004, "CONT": 0.004, "EQ": 0.03, "PAIR
 
 MATERIAL_DAILY: Final = 0.4
 """The same for the daily high or low of a share against its open and close: beyond every price band."""
+
+MATERIAL_DAYS: Final = math.log(2)
+"""The same for a day's close against the days before: doubled or halved."""
 
 _RETURNED_SHARE: Final = 0.5
 """What is left of a jump after it came back is at most this part of it."""
@@ -53,6 +57,17 @@ _BANDS_AN_OCTAVE: Final = 1
 _BUCKET: Final = "30m"
 _FEWEST_RETURNS: Final = 30
 """A class with fewer in a half hour takes its scale from the whole day."""
+
+_CLOSES_BEFORE: Final = """
+SELECT o.instrument_id, percentile_disc(0.5) WITHIN GROUP (ORDER BY o.close) AS before
+FROM {table} AS o
+WHERE o."timestamp" >= %(start)s - interval '10 days' AND o."timestamp" <= %(start)s
+  AND o.source = %(source)s AND o.bar_seconds = 86400
+  AND NOT EXISTS (SELECT FROM corporate_actions AS a
+                  WHERE a.instrument_id = o.instrument_id AND a.kind = 'split'
+                    AND a.ex_date > %(trade_date)s - 10 AND a.ex_date <= %(trade_date)s)
+GROUP BY o.instrument_id
+"""
 
 
 def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
@@ -82,8 +97,12 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
         & ((came + went).abs() < _RETURNED_SHARE * pl.min_horizontal(came.abs(), went.abs()))
     )
     wick = pl.max_horizontal("above", "below") > limit
-    candidates = moves.filter(spike | wick).with_columns(
-        jump=pl.when(spike.fill_null(value=False))
+    days = pl.col("from_before").abs() > pl.max_horizontal(MOST_SCALES * pl.col("scale"), MATERIAL_DAYS)
+    moves = moves.with_columns(from_before=_from_before(day, moves))
+    candidates = moves.filter(spike | wick | days).with_columns(
+        jump=pl.when(days.fill_null(value=False))
+        .then("from_before")
+        .when(spike.fill_null(value=False))
         .then(came)
         .otherwise(pl.when(pl.col("above") >= pl.col("below")).then("above").otherwise(-pl.col("below")))
     )
@@ -101,6 +120,15 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
         f"{found.height} of {moves.height} prices came and went" if found.height else f"{moves.height} prices",
         failures=describe(day, keys, notes),
     )
+
+
+def _from_before(day: Day, moves: pl.DataFrame) -> pl.Series:
+    """Give the log return of each daily row of a share from the median close of the days before."""
+    if day.dataset != DAILY:
+        return pl.repeat(None, moves.height, dtype=pl.Float64, eager=True)
+    before = day.read(_CLOSES_BEFORE, {"instrument_id": pl.Int32(), "before": pl.Float64()})
+    joined = moves.join(before, on="instrument_id", how="left", maintain_order="left")
+    return joined.select((pl.col("close") / pl.col("before")).log()).to_series()
 
 
 def _moves(series: pl.DataFrame) -> pl.DataFrame:

@@ -89,6 +89,7 @@ def plant_defects(month: Month) -> list[Planted]:
         _plant_rows(month, full[7], "options_ticks", "outliers", lambda row: _times(row, "1.5")),
         _plant_rows(month, full[8], "spot_prices", "outliers", lambda row: _times(row, "0.99")),
         _plant_rows(month, full[8], "options_ticks", "outliers", lambda row: _times(row, "3", ["high"])),
+        _plant_rows(month, full[6], "equity_daily", "outliers", lambda row: _times(row, "10")),
         _plant_rows(month, full[9], "equity_daily", "outliers", lambda row: _times(row, "10", ["high"])),
         _plant_standstill(month, full[10], "spot_prices"),
         _plant_standstill(month, full[11], "futures_ticks"),
