@@ -32,7 +32,7 @@ to the day that ends, and the tick to the day that begins."""
 
 CONDITIONS: Final = {
     # What the constraints of the tables let through, and what stands there should somebody have dropped them.
-    "ohlc": """num_nulls(o.open, o.high, o.low) IN (1, 2) OR o.close <= 0
+    "ohlc": """(o.open IS NULL) <> (o.high IS NULL) OR (o.high IS NULL) <> (o.low IS NULL) OR o.close <= 0
         OR o.close NOT BETWEEN o.low AND o.high OR o.open NOT BETWEEN o.low AND o.high
         OR (o.bar_seconds = 0 AND (o.open <> o.close OR o.high <> o.low))""",
     "duplicates": "o.bar_seconds > 0 AND o.sequence > 0",

@@ -54,7 +54,7 @@ has all of its kind."""
 
 _NORMAL: Final = 1.4826
 _BANDS_AN_OCTAVE: Final = 1
-_BUCKET: Final = "30m"
+_BUCKET_MICROSECONDS: Final = 30 * 60 * 1_000_000
 _FEWEST_RETURNS: Final = 30
 """A class with fewer in a half hour takes its scale from the whole day."""
 
@@ -106,7 +106,7 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
         .then(came)
         .otherwise(pl.when(pl.col("above") >= pl.col("below")).then("above").otherwise(-pl.col("below")))
     )
-    found = _alone(candidates, moves) if candidates.height else candidates
+    found = _alone(candidates, moves, day.instruments) if candidates.height else candidates
     shown = found.sort("timestamp", "instrument_id").head(MOST_FAILURES)
     notes = [
         f"{math.expm1(jump):+.1%} against what surrounds it, usual {scale:.2%}"
@@ -147,45 +147,43 @@ def _moves(series: pl.DataFrame) -> pl.DataFrame:
         material=pl.when(daily)
         .then(MATERIAL_DAILY)
         .otherwise(pl.col("kind").replace_strict(MATERIAL, default=MATERIAL["OPT"], return_dtype=pl.Float64)),
-    ).with_columns(
-        group=pl.when(pl.col("kind") == "OPT")
-        .then(pl.concat_str("underlying", pl.col("expiry").cast(pl.String), "option_type", "band", separator="|"))
-        .when(daily)
-        .then(pl.concat_str("kind", "band", separator="|"))
-        .otherwise(pl.col("instrument_id").cast(pl.String))
     )
 
 
 def _with_scales(moves: pl.DataFrame) -> pl.DataFrame:
     """Give each row the scale of its class, of its half hour where that has enough returns, but never a calmer one."""
-    moves = moves.with_columns(bucket=pl.col("timestamp").dt.truncate(_BUCKET), size=pl.col("came").abs())
-    whole = moves.group_by("bar_seconds", "group").agg(day_scale=_NORMAL * pl.col("size").median())
-    halves = moves.group_by("bar_seconds", "group", "bucket").agg(
-        half_scale=_NORMAL * pl.col("size").median(), returns=pl.col("size").count()
+    # Daily rows of shares are too few by themselves: all of a price band are one class.
+    daily = pl.col("bar_seconds") >= DAY
+    is_option = pl.col("kind") == "OPT"
+    moves = moves.with_columns(
+        size=pl.col("came").abs(),
+        bucket=pl.col("timestamp").to_physical() // _BUCKET_MICROSECONDS,
+        group=pl.when(~daily).then("class"),
+        band=pl.when(is_option | daily).then("band"),
     )
-    own = moves.group_by("bar_seconds", "instrument_id").agg(own_scale=_NORMAL * pl.col("size").median())
-    return (
-        moves.join(whole, on=["bar_seconds", "group"], how="left")
-        .join(halves, on=["bar_seconds", "group", "bucket"], how="left")
-        .join(own, on=["bar_seconds", "instrument_id"], how="left")
-        .with_columns(
-            scale=pl.max_horizontal(
-                pl.when(pl.col("returns") >= _FEWEST_RETURNS).then("half_scale"),
-                "day_scale",
-                "own_scale",
-                pl.col("tick_size") / pl.col("low"),
-            )
-        )
+    scale = _NORMAL * pl.col("size").median()
+    of_class = ["bar_seconds", "group", "band"]
+    whole = moves.group_by(of_class).agg(day_scale=scale)
+    halves = moves.group_by(*of_class, "bucket").agg(half_scale=scale, returns=pl.col("size").count())
+    # Half hours of a quiet class take the day's scale, and a quiet half hour of a lively class as well.
+    scales = halves.join(whole, on=of_class, nulls_equal=True).select(
+        *of_class,
+        "bucket",
+        class_scale=pl.max_horizontal("day_scale", pl.when(pl.col("returns") >= _FEWEST_RETURNS).then("half_scale")),
     )
+    return moves.join(
+        scales, on=[*of_class, "bucket"], how="left", nulls_equal=True, maintain_order="left"
+    ).with_columns(scale=pl.max_horizontal("class_scale", pl.col("tick_size") / pl.col("low")))
 
 
-def _alone(candidates: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+def _alone(candidates: pl.DataFrame, moves: pl.DataFrame, instruments: pl.DataFrame) -> pl.DataFrame:
     """Keep the jumps that the others of the same market did not make."""
     at_once = ["market", "bar_seconds", "timestamp"]
-    numbered = candidates.with_columns(_MARKET).with_row_index("number")
+    markets = instruments.select("instrument_id", _MARKET)
+    numbered = candidates.join(markets, on="instrument_id").with_row_index("number")
     others = (
         moves.join(candidates.select("bar_seconds", "timestamp").unique(), on=["bar_seconds", "timestamp"], how="semi")
-        .with_columns(_MARKET)
+        .join(markets, on="instrument_id")
         .join(numbered.select("number", "jump", *at_once, own="instrument_id"), on=at_once)
         .filter(pl.col("instrument_id") != pl.col("own"))
         .with_columns(

@@ -30,6 +30,9 @@ TOLERANCE: Final = 0.005
 """Part of the underlying's price."""
 
 _LONGEST_BAR_SECONDS: Final = 3_600
+_MINUTE: Final = 60_000_000
+"""Microseconds."""
+
 _DAYS_A_YEAR: Final = 365.0
 
 # The underlying's minutes from the options' own source, else from any: another vendor's index is the same index.
@@ -65,15 +68,24 @@ def priced_options(day: Day, series: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Rows of `series` with ``spot_low`` and ``spot_high`` of the minutes around, and ``years`` to expiry; those
-        without an underlying's price are left out.
+        Rows of `series` with the option's terms, ``spot_low`` and ``spot_high`` of the minutes around, and ``years`` to
+        expiry; those without an underlying's price are left out.
 
     """
     reference = _reference(day)
-    options = series.filter(pl.col("bar_seconds") <= _LONGEST_BAR_SECONDS)
-    minute = pl.col("timestamp").dt.offset_by("59999999us").dt.truncate("1m")
+    terms = day.instruments.select(
+        "instrument_id",
+        "underlying",
+        "expiry",
+        "strike",
+        is_call=pl.col("option_type") == "CE",
+        years=(pl.col("expiry") - day.trade_date).dt.total_days().clip(0) / _DAYS_A_YEAR,
+    ).join(reference.select("underlying").unique(), on="underlying", how="semi")
+    minute = ((pl.col("timestamp").to_physical() + _MINUTE - 1) // _MINUTE * _MINUTE).cast(TIMESTAMP)
     return (
-        options.with_columns(minute=minute, years=(pl.col("expiry") - day.trade_date).dt.total_days() / _DAYS_A_YEAR)
+        series.filter(pl.col("bar_seconds") <= _LONGEST_BAR_SECONDS)
+        .join(terms, on="instrument_id", how="inner")
+        .with_columns(minute=minute)
         .join(reference, left_on=["underlying", "minute"], right_on=["underlying", "timestamp"], how="inner")
         .with_columns(tolerance=TOLERANCE * pl.col("spot_high") + pl.col("tick_size"))
     )
@@ -94,7 +106,7 @@ def judge_bounds(day: Day, priced: pl.DataFrame) -> Outcome:
     Outcome
 
     """
-    is_call = pl.col("option_type") == "CE"
+    is_call = pl.col("is_call")
     low, high, strike, years = pl.col("spot_low"), pl.col("spot_high"), pl.col("strike"), pl.col("years")
     least = (
         pl.when(is_call)
@@ -138,8 +150,8 @@ def judge_parity(day: Day, priced: pl.DataFrame) -> Outcome:
     """
     contract = ["bar_seconds", "timestamp", "underlying", "expiry", "strike"]
     bars = priced.filter(pl.col("bar_seconds") > 0)
-    calls = bars.filter(pl.col("option_type") == "CE")
-    puts = bars.filter(pl.col("option_type") == "PE").select(*contract, put="close", put_id="instrument_id")
+    calls = bars.filter("is_call")
+    puts = bars.filter(~pl.col("is_call")).select(*contract, put="close", put_id="instrument_id")
     pairs = calls.join(puts, on=contract, how="inner")
     carried = (MOST_INTEREST * pl.col("strike") + MOST_DIVIDENDS * pl.col("spot_high")) * pl.col("years")
     deviation = pl.col("close") - pl.col("put") - (pl.col("spot_low") + pl.col("spot_high")) / 2 + pl.col("strike")

@@ -29,12 +29,16 @@ _LIQUID_SHARE: Final = 0.8
 _CHANCE: Final = 1e-3
 """How likely a standstill of an honest price may be, at most, to be called stale."""
 
-# Whether anything else moved within the standstill. Bounded by the first row that did.
-_OTHERS_MOVED: Final = """
-SELECT EXISTS (
-    SELECT FROM {table} AS o
-    WHERE o."timestamp" > %(first)s AND o."timestamp" <= %(last)s AND o.source = %(source)s
-      AND o.instrument_id <> ALL (%(own)s) AND (o.high > o.low OR o.volume > 0))
+_OTHERS: Final = """
+SELECT FROM {table} AS o
+WHERE o."timestamp" > %(first)s AND o."timestamp" <= %(last)s AND o.source = %(source)s
+  AND o.instrument_id <> ALL (%(own)s)
+"""
+
+# Whether anything else traded or moved within the standstill; the first row that did ends the search.
+_OTHERS_MOVED: Final = f"""
+SELECT EXISTS ({_OTHERS} AND (o.high > o.low OR o.volume > 0))
+    OR EXISTS ({_OTHERS} GROUP BY o.instrument_id, o.bar_seconds HAVING min(o.close) < max(o.close))
 """
 
 
@@ -95,7 +99,7 @@ def _minutes(series: pl.DataFrame) -> pl.DataFrame:
         short.with_columns(minute=minute)
         .group_by("bar_seconds", "instrument_id", "minute", maintain_order=True)
         .agg(
-            pl.col("kind", "symbol").first(),
+            pl.col("kind").first(),
             pl.col("high").max(),
             pl.col("low").min(),
             pl.col("close").last(),
@@ -115,7 +119,7 @@ def _standstills(minutes: pl.DataFrame) -> pl.DataFrame:
         .filter("flat")
         .group_by("bar_seconds", "instrument_id", "run", maintain_order=True)
         .agg(
-            pl.col("symbol", "close").first(),
+            pl.col("close").first(),
             first=pl.col("before").first(),
             last=pl.col("minute").last(),
             bars=pl.len(),
