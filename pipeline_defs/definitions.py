@@ -20,6 +20,7 @@ defs: dg.Definitions = dg.Definitions(
     ],
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),
+        *chain.from_iterable(map(checks.build_quality_checks, sources)),
         *checks.build_bar_checks(),
         *map(checks.build_catalog_checks, formats),
     ],

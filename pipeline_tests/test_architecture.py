@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "storage": set[str](),
     "sources": {"schema", "markets"},
     "warehouse": {"schema", "markets"},
+    "quality": {"schema", "markets", "warehouse"},
     "samples": {"schema", "markets"},
     "plots": set[str](),
     "backtests": {"exports"},

@@ -98,6 +98,10 @@ def test_checks_that_mean_wrong_data_block() -> None:
         "engine_verified",
         "manifest_intact",
         "parity",
+        "ohlc",
+        "duplicates",
+        "expiry_after_trade",
+        "crossed_quotes",
     }
 
 
