@@ -211,13 +211,15 @@ def _assess(session: psycopg.Connection, partition: Partition, parameters: dict[
             stage_refused(session, partition)
         session.execute(_ASSESS, parameters)
         rows = session.execute(_RESULT, parameters).fetchall()
-    missing = {cause: minutes for *_, cause, minutes, _ in rows if cause is not None}
+    instruments, expected, present, *_ = rows[0]
     return Assessment(
         partition.table,
         partition.source,
         partition.trade_date,
         partition.bar_seconds,
-        *rows[0][:3],
-        missing,
-        sum(fillable or 0 for *_, fillable in rows),
+        instruments,
+        expected,
+        present,
+        {row[3]: row[4] for row in rows if row[3] is not None},
+        sum(row[5] or 0 for row in rows),
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.batches import Source
     from pipeline_defs.settings import Settings
     from pipeline_defs.sources.asking.questions import Dataset
-    from pipeline_defs.storage.raw_archive import ArchivedFile
+    from pipeline_defs.storage.raw_archive import ArchivedFile, RawArchive
 
 LANDING_SOURCE: Final = "nse_csv"
 """The source of files whose names say their dates, and which are looked for in the landing folder."""
@@ -45,7 +45,7 @@ class Supplies:
     """
 
     settings: Settings
-    make_source: Callable[[str], Source] = get_source
+    make_source: Callable[..., Source] = get_source
     _of: dict[str, Supply] = field(default_factory=dict)
 
     def of(self, source: str) -> Supply:
@@ -119,7 +119,7 @@ class ApiSupply(Supply):
 
     """
 
-    def __init__(self, source: str, make_source: Callable[[str], Source]) -> None:
+    def __init__(self, source: str, make_source: Callable[..., Source]) -> None:
         super().__init__(source)
         self._make_source = make_source
 
@@ -205,15 +205,31 @@ class FileSupply(Supply):
         """List the deliveries of a day in the raw archive."""
         return self._archived.get(trade_date, [])
 
+    def restore(self, trade_date: dt.date, folder: Path) -> None:
+        """Lay the archived deliveries of a day below a folder.
+
+        Raises
+        ------
+        StorageError
+            If one is damaged, or is there no more.
+
+        """
+        if self._archive is not None:
+            for file in self.archived(trade_date):
+                self._archive.fetch(file, folder / file.sha256 / file.name)
+
+    @cached_property
+    def _archive(self) -> RawArchive | None:
+        return open_raw_archive(self._settings, self.source)
+
     @cached_property
     def _landed(self) -> dict[dt.date, str]:
         return landed_files(self.folder).fingerprints
 
     @cached_property
     def _archived(self) -> dict[dt.date, list[ArchivedFile]]:
-        archive = open_raw_archive(self._settings, self.source)
         found: dict[dt.date, list[ArchivedFile]] = {}
-        for file in archive.files() if archive is not None else ():
+        for file in self._archive.files() if self._archive is not None else ():
             day = read_names([file.name]).trade_date
             if day is not None:
                 found.setdefault(day, []).append(file)
