@@ -1,0 +1,225 @@
+"""Gaps of files: what lies in the landing folder or the raw archive fills them, and what is refused is told apart."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from pipeline_defs.gaps.assessing import assess, assess_partition, sessions_of
+from pipeline_defs.gaps.backfilling import Backfill, Backfiller
+from pipeline_defs.gaps.ledger import Gap, Scope, coverage, list_gaps, total_gaps
+from pipeline_defs.gaps.series import Series
+from pipeline_defs.gaps.supply import Supplies
+from pipeline_defs.schema.batches import ImportRequest
+from pipeline_defs.settings import Settings, load_settings
+from pipeline_defs.sources.registry import get_source
+from pipeline_defs.storage.raw_archive import open_raw_archive
+from pipeline_defs.warehouse.loading import import_source
+from pipeline_tests.gaps.conftest import DAY, LATER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import pytest
+
+    from pipeline_defs.warehouse.connection import Warehouse
+
+TUESDAY, WEDNESDAY, THURSDAY = DAY - dt.timedelta(days=1), DAY, DAY + dt.timedelta(days=1)
+WHOLE = range(375)
+OUTAGE = range(107, 122)
+"""Minutes after 09:15: 11:02 to 11:17."""
+HEADER = "Ticker,Date,Time,Open,High,Low,Close,Volume,Open Interest\n"
+
+
+def land(
+    settings: Settings, day: dt.date, minutes: dict[str, Iterable[int]], bad: tuple[tuple[str, int], ...] = ()
+) -> Path:
+    """Write a vendor's file of indices; bad rows have no price."""
+    folder = settings.landing_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"GFDLCM_INDICES_{day:%d%m%Y}.csv"
+    lines = [_line(day, name, minute, "100") for name, own in minutes.items() for minute in own]
+    lines += [_line(day, name, minute, "-") for name, minute in bad]
+    path.write_text(HEADER + "".join(lines), encoding="utf-8")
+    return path
+
+
+def _line(day: dt.date, name: str, minute: int, price: str) -> str:
+    begins = dt.datetime.combine(day, dt.time(9, 15)) + dt.timedelta(minutes=minute)
+    return f"{name}.NSE_IDX,{day:%d/%m/%Y},{begins:%H:%M}:59,{price},{price},{price},{price},0,0\n"
+
+
+def take_in(
+    warehouse: Warehouse, settings: Settings, first: dt.date | None = None, last: dt.date | None = None
+) -> None:
+    source = get_source("nse_csv", path=str(settings.landing_dir))
+    archive = open_raw_archive(settings, "nse_csv")
+    list(import_source(warehouse, source, ImportRequest(first, last, archive=archive)))
+
+
+def reassess(warehouse: Warehouse, settings: Settings, **bounds: dt.date) -> None:
+    list(assess(warehouse, sessions_of(warehouse, **bounds), supplies=Supplies(settings), now=LATER))
+
+
+def fill(warehouse: Warehouse, settings: Settings, **how: bool) -> Backfill:
+    return Backfiller(warehouse, Supplies(settings), clock=lambda: LATER).run(Scope(), **how)
+
+
+def shown(gaps: Iterable[Gap]) -> list[tuple[Any, ...]]:
+    return [(gap.trade_date.day, gap.symbol, gap.minutes, gap.cause, gap.fillable) for gap in gaps]
+
+
+def test_an_outage_at_noon_is_filled_by_the_corrected_file_and_no_other_day_is_read(
+    warehouse: Warehouse, settings: Settings, ask: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    holed = [minute for minute in WHOLE if minute not in OUTAGE]
+    for day in (TUESDAY, THURSDAY):
+        land(settings, day, {"NIFTY 50": WHOLE, "NIFTY BANK": WHOLE})
+    land(settings, WEDNESDAY, {"NIFTY 50": holed, "NIFTY BANK": holed})
+    take_in(warehouse, settings)
+    reassess(warehouse, settings)
+    (gap,) = list_gaps(warehouse, Scope())
+    assert (gap.instruments, gap.minutes, gap.cause, gap.fillable) == (2, 30, "source_missing", True)
+    assert (f"{gap.gap_start:%H:%M}", f"{gap.gap_end:%H:%M}") == ("05:32", "05:47")
+
+    land(settings, WEDNESDAY, {"NIFTY 50": WHOLE, "NIFTY BANK": WHOLE})
+    outcome = fill(warehouse, settings)
+    assert [str(refill) for refill in outcome.planned] == ["nse_csv spot_prices 2025-08-13: all instruments"]
+    assert (outcome.filled_minutes, outcome.remaining, outcome.failures) == (30, (), [])
+    assert ask("SELECT trade_date, rows_stored FROM loads ORDER BY load_id DESC LIMIT 1") == [(WEDNESDAY, 30)]
+    assert ask("SELECT count(*) FROM loads") == [(4,)]
+    assert list_gaps(warehouse, Scope()) == []
+
+
+def test_the_same_file_again_fills_nothing_and_is_read_once(warehouse: Warehouse, settings: Settings) -> None:
+    path = land(settings, WEDNESDAY, {"NIFTY 50": range(300), "NIFTY BANK": WHOLE})
+    take_in(warehouse, settings)
+    reassess(warehouse, settings)
+    first = fill(warehouse, settings)
+    assert (len(first.done), first.filled_minutes, shown(first.remaining)) == (
+        1, 0, [(13, "NIFTY 50.NSE_IDX", 75, "source_missing", False)],
+    )  # fmt: skip
+    assert "same answer" in first.remaining[0].detail
+    assert fill(warehouse, settings).planned == ()
+
+    land(settings, WEDNESDAY, {"NIFTY 50": range(310), "NIFTY BANK": WHOLE})
+    assert path.exists()
+    second = fill(warehouse, settings)
+    assert (second.filled_minutes, second.remaining_minutes) == (10, 65)
+
+
+def test_a_session_between_two_that_has_no_file_says_which_names_are_looked_for_and_is_filled_once_it_lands(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    for day in (TUESDAY, THURSDAY):
+        land(settings, day, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    reassess(warehouse, settings)
+    (gap,) = list_gaps(warehouse, Scope())
+    assert (gap.trade_date, gap.minutes, gap.cause, gap.fillable) == (WEDNESDAY, 375, "source_missing", False)
+    assert "has one of 13082025, 13AUG2025, 20250813 in its name" in gap.detail
+    assert fill(warehouse, settings).planned == ()
+
+    land(settings, WEDNESDAY, {"NIFTY 50": WHOLE})
+    assert fill(warehouse, settings, dry_run=True).asked_minutes == 375
+    assert fill(warehouse, settings).filled_minutes == 375
+
+
+def test_the_raw_archive_fills_what_is_gone_from_the_landing_folder(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_RAW_ARCHIVE", str(tmp_path / "archive"))
+    settings = load_settings()
+    path = land(settings, WEDNESDAY, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    path.unlink()
+    with warehouse.connect() as connection:
+        connection.execute("DELETE FROM spot_prices WHERE \"timestamp\" > '2025-08-13 06:00Z'")
+    reassess(warehouse, settings)
+    (gap,) = list_gaps(warehouse, Scope())
+    assert (gap.minutes, gap.fillable) == (240, True)
+
+    outcome = fill(warehouse, settings)
+    assert [str(refill) for refill in outcome.planned] == [
+        "nse_csv spot_prices 2025-08-13: all instruments from the raw archive"
+    ]
+    assert (outcome.filled_minutes, outcome.failures) == (240, [])
+
+
+def test_refused_rows_are_told_apart_from_missing_ones_and_lead_to_their_load(
+    warehouse: Warehouse, settings: Settings, ask: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    holed = [minute for minute in WHOLE if minute not in {5, 6, 7, 200}]
+    land(settings, WEDNESDAY, {"NIFTY 50": holed, "NIFTY BANK": WHOLE}, bad=(("NIFTY 50", 5), ("NIFTY 50", 6)))
+    take_in(warehouse, settings)
+    reassess(warehouse, settings)
+
+    ((load_id,),) = ask("SELECT max(load_id) FROM loads")
+    gaps = list_gaps(warehouse, Scope())
+    assert shown(gaps) == [
+        (13, "NIFTY 50.NSE_IDX", 2, "quarantined", False),
+        (13, "NIFTY 50.NSE_IDX", 1, "source_missing", True),
+        (13, "NIFTY 50.NSE_IDX", 1, "source_missing", True),
+    ]
+    assert gaps[0].load_id == load_id
+    assert gaps[0].detail == f"refused: bad_price; see pipeline quarantine --load {load_id}"
+    assert total_gaps(warehouse, Scope()).minutes("quarantined") == 2
+
+
+def test_weekends_and_holidays_of_a_range_are_listed_with_their_reason(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    land(settings, THURSDAY, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    reassess(warehouse, settings, first=THURSDAY, last=dt.date(2025, 8, 18))
+
+    gaps = list_gaps(warehouse, Scope(), causes=("closed",))
+    assert [(gap.trade_date.day, gap.minutes, gap.detail, gap.about) for gap in gaps] == [
+        (15, 0, "holiday Independence Day", "the market"),
+        (16, 0, "weekend", "the market"),
+        (17, 0, "weekend", "the market"),
+    ]
+    (monday,) = list_gaps(warehouse, Scope(), causes=("source_missing",))
+    assert monday.trade_date.day == 18
+
+
+def test_coverage_is_a_frame_of_days_and_classes(warehouse: Warehouse, settings: Settings) -> None:
+    land(settings, TUESDAY, {"NIFTY 50": range(300)})
+    land(settings, THURSDAY, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    reassess(warehouse, settings)
+    frame = coverage(warehouse, Scope(source="nse_csv"))
+
+    assert frame.select("trade_date", "kind", "is_dense", "instruments", "expected_minutes", "coverage").rows() == [
+        (TUESDAY, "SPOT", True, 1, 375, 0.8),
+        (WEDNESDAY, "SPOT", True, 1, 375, 0.0),
+        (THURSDAY, "SPOT", True, 1, 375, 1.0),
+    ]
+    assert coverage(warehouse, Scope(source="yahoo")).is_empty()
+
+
+def test_a_source_that_delivers_by_hand_is_never_asked(warehouse: Warehouse, settings: Settings) -> None:
+    found = assess_partition(
+        warehouse,
+        Series("options_ticks", "manual_csv", 60, WEDNESDAY, WEDNESDAY),
+        WEDNESDAY,
+        supplies=Supplies(settings),
+        now=LATER,
+    )
+    assert found.missing == {"source_missing": 375}
+    assert found.fillable_minutes == 0
+    assert "give the files to 'pipeline import --source manual_csv'" in list_gaps(warehouse, Scope())[0].detail
+
+
+def test_damage_fails_the_backfill_and_leads_to_the_refused_lines(warehouse: Warehouse, settings: Settings) -> None:
+    land(settings, TUESDAY, {"NIFTY 50": WHOLE})
+    land(settings, THURSDAY, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    land(settings, WEDNESDAY, {}, bad=tuple(("NIFTY 50", minute) for minute in WHOLE))
+    reassess(warehouse, settings)
+    outcome = fill(warehouse, settings)
+
+    (failed,) = outcome.failures
+    assert "none of 375 lines was usable" in (failed.error or "")
+    assert shown(outcome.remaining) == [(13, None, 375, "quarantined", False)]
