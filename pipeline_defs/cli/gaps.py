@@ -111,10 +111,9 @@ def backfill(
 def _assess(warehouse: Warehouse, scope: Scope, *, quiet: bool) -> None:
     from pipeline_defs.gaps.assessing import assess, sessions_of  # noqa: PLC0415 -- only when asked for
 
-    wanted = sessions_of(
-        warehouse, dataset=scope.dataset, source=scope.source, first=scope.first, last=scope.last
-    )  # fmt: skip
-    with click.progressbar(length=len(wanted), label="assessing", hidden=quiet or len(wanted) < 2) as bar:  # noqa: PLR2004
+    wanted = sessions_of(warehouse, dataset=scope.dataset, source=scope.source, first=scope.first, last=scope.last)
+    shown = click.get_text_stream("stderr")
+    with click.progressbar(length=len(wanted), label="assessing", file=shown, hidden=quiet) as bar:
         for _ in assess(warehouse, wanted):
             bar.update(1)
 
@@ -140,7 +139,8 @@ def _show_totals(totals: Totals) -> None:
     )
     for total in totals.causes:
         fillable = f", {total.fillable_minutes} fillable" if total.fillable_minutes else ""
-        click.echo(f"  {total.cause}: {total.minutes} minutes in {total.gaps} rows{fillable}")
+        rows = "1 row" if total.gaps == 1 else f"{total.gaps} rows"
+        click.echo(f"  {total.cause}: {total.minutes} minutes in {rows}{fillable}")
 
 
 def _totals(totals: Totals) -> dict[str, object]:

@@ -10,12 +10,9 @@ from pipeline_defs.gaps.backfilling import Backfill, Backfiller
 from pipeline_defs.gaps.ledger import Gap, Scope, coverage, list_gaps, total_gaps
 from pipeline_defs.gaps.series import Series
 from pipeline_defs.gaps.supply import Supplies
-from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.settings import Settings, load_settings
-from pipeline_defs.sources.registry import get_source
-from pipeline_defs.storage.raw_archive import open_raw_archive
-from pipeline_defs.warehouse.loading import import_source
-from pipeline_tests.gaps.conftest import DAY, LATER
+from pipeline_tests.gaps.conftest import LATER
+from pipeline_tests.gaps.landing import OUTAGE, THURSDAY, TUESDAY, WEDNESDAY, WHOLE, land, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,41 +22,12 @@ if TYPE_CHECKING:
 
     from pipeline_defs.warehouse.connection import Warehouse
 
-TUESDAY, WEDNESDAY, THURSDAY = DAY - dt.timedelta(days=1), DAY, DAY + dt.timedelta(days=1)
-WHOLE = range(375)
-OUTAGE = range(107, 122)
-"""Minutes after 09:15: 11:02 to 11:17."""
-HEADER = "Ticker,Date,Time,Open,High,Low,Close,Volume,Open Interest\n"
 
-
-def land(
-    settings: Settings, day: dt.date, minutes: dict[str, Iterable[int]], bad: tuple[tuple[str, int], ...] = ()
-) -> Path:
-    """Write a vendor's file of indices; bad rows have no price."""
-    folder = settings.landing_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"GFDLCM_INDICES_{day:%d%m%Y}.csv"
-    lines = [_line(day, name, minute, "100") for name, own in minutes.items() for minute in own]
-    lines += [_line(day, name, minute, "-") for name, minute in bad]
-    path.write_text(HEADER + "".join(lines), encoding="utf-8")
-    return path
-
-
-def _line(day: dt.date, name: str, minute: int, price: str) -> str:
-    begins = dt.datetime.combine(day, dt.time(9, 15)) + dt.timedelta(minutes=minute)
-    return f"{name}.NSE_IDX,{day:%d/%m/%Y},{begins:%H:%M}:59,{price},{price},{price},{price},0,0\n"
-
-
-def take_in(
+def reassess(
     warehouse: Warehouse, settings: Settings, first: dt.date | None = None, last: dt.date | None = None
 ) -> None:
-    source = get_source("nse_csv", path=str(settings.landing_dir))
-    archive = open_raw_archive(settings, "nse_csv")
-    list(import_source(warehouse, source, ImportRequest(first, last, archive=archive)))
-
-
-def reassess(warehouse: Warehouse, settings: Settings, **bounds: dt.date) -> None:
-    list(assess(warehouse, sessions_of(warehouse, **bounds), supplies=Supplies(settings), now=LATER))
+    wanted = sessions_of(warehouse, first=first, last=last)
+    list(assess(warehouse, wanted, supplies=Supplies(settings), now=LATER))
 
 
 def fill(warehouse: Warehouse, settings: Settings, **how: bool) -> Backfill:
