@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -60,10 +61,12 @@ def gaps(
     if as_json:
         click.echo(json.dumps({"gaps": [gap.to_json() for gap in found], **_totals(totals)}, ensure_ascii=False))
         return
-    for gap in found[:_SHOWN]:
+    # Closed days are no gaps of data: who wants to see them says so.
+    shown = [gap for gap in found if gap.cause != "closed" or "closed" in causes]
+    for gap in shown[:_SHOWN]:
         click.echo(_line(gap))
-    if len(found) > _SHOWN:
-        click.echo(f"and {len(found) - _SHOWN} more; narrow it down, or use --json")
+    if len(shown) > _SHOWN:
+        click.echo(f"and {len(shown) - _SHOWN} more; narrow it down, or use --json")
     _show_totals(totals)
 
 
@@ -112,17 +115,16 @@ def _assess(warehouse: Warehouse, scope: Scope, *, quiet: bool) -> None:
     from pipeline_defs.gaps.assessing import assess, sessions_of  # noqa: PLC0415 -- only when asked for
 
     wanted = sessions_of(warehouse, dataset=scope.dataset, source=scope.source, first=scope.first, last=scope.last)
-    shown = click.get_text_stream("stderr")
-    with click.progressbar(length=len(wanted), label="assessing", file=shown, hidden=quiet) as bar:
+    with click.progressbar(length=len(wanted), label="assessing", file=sys.stderr, hidden=quiet) as bar:
         for _ in assess(warehouse, wanted):
             bar.update(1)
 
 
 def _line(gap: Gap) -> str:
-    begin, end = (f"{instant:%H:%M}" for instant in (gap.gap_start, gap.gap_end))
+    when = "" if gap.cause == "closed" else f" {gap.gap_start:%H:%M}-{gap.gap_end:%H:%M}Z"
     fillable = " (fillable)" if gap.fillable else ""
     return (
-        f"{gap.trade_date} {gap.source} {gap.dataset} {_resolution(gap.bar_seconds)} {begin}-{end}Z {gap.about}:"
+        f"{gap.trade_date} {gap.source} {gap.dataset} {_resolution(gap.bar_seconds)}{when} {gap.about}:"
         f" {gap.minutes} {gap.cause}{fillable}: {gap.detail}"
     )
 

@@ -176,28 +176,27 @@ def sessions_of(
     first: dt.date | None = None,
     last: dt.date | None = None,
 ) -> list[tuple[Series, dt.date]]:
-    """List every day of every series that was loaded, closed days among them.
+    """List the days to assess, closed days among them.
 
     Parameters
     ----------
     warehouse : Warehouse
         Running and migrated.
     dataset, source : str, optional
-        Only these.
+        Only these. Who names both, and a range, means every day of it, whether or not anything is expected then.
     first, last : datetime.date, optional
-        Both inclusive; default the first and the last day of which the series has a load.
+        Both inclusive; default the first and the last day of which a series has a load.
 
     Returns
     -------
     list of (Series, datetime.date)
 
     """
-    return [
-        (series, begin + dt.timedelta(days=offset))
-        for series in list_series(warehouse, dataset=dataset, source=source)
-        for begin in [first or series.first]
-        for offset in range(((last or series.last) - begin).days + 1)
-    ]
+    listed = list_series(warehouse, dataset=dataset, source=source)
+    if None in {dataset, source} or first is None or last is None:
+        return [(series, day) for series in listed for day in series.expected_days(first, last)]
+    every = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
+    return [(series, day) for series in listed for day in every]
 
 
 def _due(hours: Expected, grace: dt.timedelta) -> dt.datetime | None:

@@ -122,7 +122,9 @@ class Gap:
     @property
     def about(self) -> str:
         """Name what it speaks of."""
-        return self.symbol or (f"{self.instruments} {self.kind or 'instruments'}" if self.instruments else "the market")
+        if self.symbol is not None or not self.instruments:
+            return self.symbol or "the market"
+        return f"{self.instruments} {self.kind or ('instrument' if self.instruments == 1 else 'instruments')}"
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values."""

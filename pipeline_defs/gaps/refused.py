@@ -31,7 +31,7 @@ REFUSED_SCHEMA: Final[dict[str, pl.DataType]] = {
 """`symbol` as the source writes it; `inside` an instant within the row's bar, null when a whole file was refused."""
 
 _HARMLESS: Final = [*sorted(HARMLESS_REASONS), "padded_bar", "duplicate", "repeated_header", "blank_line", "other_day",
-                    "before_open", "after_close", "not_a_session", "outside_window"]  # fmt: skip
+                    "before_open", "after_close", "not_a_session", "outside_window", "empty_file"]  # fmt: skip
 _SHOWN_END: Final = r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)"
 _ISO_START: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d))"
 _EPOCH_START: Final = r'(?:^|"t":"?)(\d{13})\b'

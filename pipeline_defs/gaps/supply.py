@@ -12,8 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.schema.tables import DAY, MINUTE, TICK
 from pipeline_defs.sources.asking.source import ApiSource
-from pipeline_defs.sources.nse_csv.landed import expected_name_dates, landed_files
+from pipeline_defs.sources.nse_csv.landed import LandedFiles, expected_name_dates, landed_files
+from pipeline_defs.sources.nse_csv.layouts import LAYOUTS_BY_NAME
 from pipeline_defs.sources.nse_csv.products import read_names
 from pipeline_defs.sources.registry import get_source, source_entry, source_market
 from pipeline_defs.storage.raw_archive import open_raw_archive
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 LANDING_SOURCE: Final = "nse_csv"
 """The source of files whose names say their dates, and which are looked for in the landing folder."""
+
+
+_DERIVATIVES: Final = frozenset({"options_ticks", "futures_ticks"})
+_RESOLUTIONS: Final = {TICK: "ticks", MINUTE: "minutes", DAY: "days"}
 
 
 @dataclass(slots=True)
@@ -184,22 +190,23 @@ class FileSupply(Supply):
 
     def not_fillable(self, dataset: str, bar_seconds: int, trade_date: dt.date, now: dt.datetime) -> str | None:
         """Say which files were looked for, if there is none."""
-        del dataset, bar_seconds, now
-        if self.has_landed(trade_date) or self.archived(trade_date):
+        del now
+        if any(_may_hold(layout, dataset, bar_seconds) for layout in self._layouts(trade_date)):
             return None
         dates = ", ".join(expected_name_dates(trade_date))
-        return f"no file below {self.folder} or in the raw archive has one of {dates} in its name"
+        what = _RESOLUTIONS.get(bar_seconds, f"bars of {bar_seconds} s")
+        return f"no file of {what} below {self.folder} or in the raw archive has one of {dates} in its name"
 
     def fingerprint(self, trade_date: dt.date) -> str:
         """Give a digest of names, sizes and times, or of the contents that are archived."""
         if self.has_landed(trade_date):
-            return self._landed[trade_date]
+            return self._landed.fingerprints[trade_date]
         digests = sorted(file.sha256 for file in self.archived(trade_date))
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16] if digests else ""
 
     def has_landed(self, trade_date: dt.date) -> bool:
         """Tell whether the landing folder has files of a day."""
-        return trade_date in self._landed
+        return trade_date in self._landed.fingerprints
 
     def archived(self, trade_date: dt.date) -> list[ArchivedFile]:
         """List the deliveries of a day in the raw archive."""
@@ -223,8 +230,15 @@ class FileSupply(Supply):
         return open_raw_archive(self._settings, self.source)
 
     @cached_property
-    def _landed(self) -> dict[dt.date, str]:
-        return landed_files(self.folder).fingerprints
+    def _landed(self) -> LandedFiles:
+        return landed_files(self.folder)
+
+    def _layouts(self, trade_date: dt.date) -> set[str]:
+        """Give the layouts of what would be read: the landed files, else the archived ones."""
+        if self.has_landed(trade_date):
+            return self._landed.layouts[trade_date]
+        told = (read_names([file.name]).layout for file in self.archived(trade_date))
+        return {layout for layout in told if layout is not None}
 
     @cached_property
     def _archived(self) -> dict[dt.date, list[ArchivedFile]]:
@@ -234,3 +248,9 @@ class FileSupply(Supply):
             if day is not None:
                 found.setdefault(day, []).append(file)
         return found
+
+
+def _may_hold(layout: str, dataset: str, bar_seconds: int) -> bool:
+    """Tell whether a file of a layout may have rows of a table: one of derivatives holds options and futures."""
+    known = LAYOUTS_BY_NAME[layout]
+    return known.bar_seconds == bar_seconds and (known.table in _DERIVATIVES) == (dataset in _DERIVATIVES)

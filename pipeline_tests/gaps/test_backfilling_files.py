@@ -138,7 +138,8 @@ def test_refused_rows_are_told_apart_from_missing_ones_and_lead_to_their_load(
 def test_weekends_and_holidays_of_a_range_are_listed_with_their_reason(
     warehouse: Warehouse, settings: Settings
 ) -> None:
-    land(settings, THURSDAY, {"NIFTY 50": WHOLE})
+    for day in (WEDNESDAY, THURSDAY):
+        land(settings, day, {"NIFTY 50": WHOLE})
     take_in(warehouse, settings)
     reassess(warehouse, settings, first=THURSDAY, last=dt.date(2025, 8, 18))
 
@@ -191,3 +192,27 @@ def test_damage_fails_the_backfill_and_leads_to_the_refused_lines(warehouse: War
     (failed,) = outcome.failures
     assert "none of 375 lines was usable" in (failed.error or "")
     assert shown(outcome.remaining) == [(13, None, 375, "quarantined", False)]
+
+
+def test_a_file_of_another_resolution_fills_nothing_and_is_not_tried(warehouse: Warehouse, settings: Settings) -> None:
+    for day in (TUESDAY, THURSDAY):
+        land(settings, day, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+    (settings.landing_dir / "BhavCopy_NSE_CM_0_0_0_20250813_F_0000.csv.zip").write_bytes(b"")
+    reassess(warehouse, settings)
+
+    (gap,) = list_gaps(warehouse, Scope())
+    assert (gap.trade_date, gap.fillable) == (WEDNESDAY, False)
+    assert "no file of minutes below" in gap.detail
+
+
+def test_who_names_a_table_and_a_source_means_every_day_of_the_range(warehouse: Warehouse, settings: Settings) -> None:
+    land(settings, THURSDAY, {"NIFTY 50": WHOLE})
+    take_in(warehouse, settings)
+
+    def days(source: str | None = None, dataset: str | None = None) -> list[int]:
+        found = sessions_of(warehouse, first=TUESDAY, last=THURSDAY, source=source, dataset=dataset)
+        return [day.day for _, day in found]
+
+    assert days() == days(source="nse_csv") == [14]
+    assert days(source="nse_csv", dataset="spot_prices") == [12, 13, 14]

@@ -75,7 +75,7 @@ def test_a_long_list_is_shown_in_part(holed: Settings, monkeypatch: pytest.Monke
 
     assert (
         "and 1 more; narrow it down, or use --json"
-        in gaps("--assess", "--from", "2025-08-16", "--to", "2025-08-17").output
+        in gaps("--assess", "--cause", "closed", "--from", "2025-08-16", "--to", "2025-08-17").output
     )
 
 

@@ -59,9 +59,9 @@ def test_a_vendors_line_is_read_by_its_layout(layout: str, path: str, text: str,
 
 
 def test_a_refused_file_of_one_instrument_is_all_of_its_minutes() -> None:
-    row = (7, "day.zip", "x/NIFTY25AUGFUT.csv", "truedata-tick", "file", 0, "empty_file", "0 bytes, no line")
+    row = (7, "day.zip", "x/NIFTY25AUGFUT.csv", "truedata-tick", "file", 0, "other_product", "minutes among ticks")
 
-    assert read_refused([row], partition("nse_csv")).rows() == [("NIFTY25AUGFUT", None, 7, "empty_file")]
+    assert read_refused([row], partition("nse_csv")).rows() == [("NIFTY25AUGFUT", None, 7, "other_product")]
 
 
 @pytest.mark.parametrize(

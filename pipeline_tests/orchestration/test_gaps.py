@@ -9,7 +9,7 @@ import pytest
 from pipeline_defs.definitions import defs
 from pipeline_defs.gaps.ledger import Scope, list_gaps
 from pipeline_defs.orchestration.assets.gaps import BACKFILL_KEY, NOTHING_MISSING
-from pipeline_tests.gaps.landing import OUTAGE, THURSDAY, WEDNESDAY, WHOLE, land
+from pipeline_tests.gaps.landing import OUTAGE, THURSDAY, TUESDAY, WEDNESDAY, WHOLE, land
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,9 @@ def test_an_import_is_assessed_and_its_outage_warns_with_the_rows(
 def test_the_ledger_of_a_session_gives_numbers_that_plot(
     settings: Settings, materialize: Callable[[str, str], PartitionRun]
 ) -> None:
-    land(settings, WEDNESDAY, {"NIFTY 50": HOLED})
-    materialize(SPOT, "2025-08-13")
+    for day, minutes in ((TUESDAY, WHOLE), (WEDNESDAY, HOLED)):
+        land(settings, day, {"NIFTY 50": minutes})
+        materialize(SPOT, day.isoformat())
 
     told = materialize(LEDGER, "2025-08-13").metadata["nse_csv/gap_ledger"]
     assert {name: told[name] for name in told if isinstance(told[name], int)} == {

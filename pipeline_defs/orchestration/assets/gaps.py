@@ -105,7 +105,7 @@ def build_gap_asset(source: str) -> dg.AssetsDefinition:
             if not assessments:
                 raise SourceError(
                     f"{source} was not loaded around {trade_date}: nothing is expected of that day",
-                    next_step="import a day first; a series is expected from its first load to ten days after its last",
+                    next_step="import some days first; what comes regularly is expected until ten days after its last",
                 )
         return dg.MaterializeResult(
             asset_key=ledger_key(source),
@@ -219,7 +219,7 @@ def _assess(warehouse: Warehouse, source: str, table: str | None, trade_date: dt
     from pipeline_defs.gaps.series import list_series  # noqa: PLC0415
 
     every = list_series(warehouse, dataset=table, source=source)
-    expected = [(one, trade_date) for one in every if one.first <= trade_date <= one.expected_until]
+    expected = [(one, trade_date) for one in every if one.expected_days(trade_date, trade_date)]
     return list(assess(warehouse, expected))
 
 

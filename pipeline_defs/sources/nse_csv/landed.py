@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.sources.nse_csv.entries import files_below, is_junk
@@ -32,11 +32,14 @@ class LandedFiles:
         By trade date: changes when a file of that date is added, removed, or differs in size or time.
     undated : int
         Files whose name says no trade date: nothing is started for them.
+    layouts : dict of datetime.date to set of str
+        By trade date: the layouts that its files should have, by their names.
 
     """
 
     fingerprints: dict[dt.date, str]
     undated: int
+    layouts: dict[dt.date, set[str]] = field(default_factory=dict)
 
 
 def landed_files(folder: Path) -> LandedFiles:
@@ -58,19 +61,22 @@ def landed_files(folder: Path) -> LandedFiles:
 
     """
     by_date: dict[dt.date, list[str]] = defaultdict(list)
+    layouts: dict[dt.date, set[str]] = defaultdict(set)
     undated = 0
     for path, parts in _files(folder):
-        trade_date = read_names(reversed(parts)).trade_date
+        facts = read_names(reversed(parts))
+        trade_date = facts.trade_date
         if trade_date is None:
             undated += 1
             continue
+        layouts[trade_date] |= {facts.layout} if facts.layout is not None else set()
         status = (folder / path).stat()
         by_date[trade_date].append(f"{path}|{status.st_size}|{status.st_mtime_ns}")
     fingerprints = {
         trade_date: hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:16]
         for trade_date, files in sorted(by_date.items())
     }
-    return LandedFiles(fingerprints, undated)
+    return LandedFiles(fingerprints, undated, dict(layouts))
 
 
 def expected_name_dates(trade_date: dt.date) -> list[str]:
