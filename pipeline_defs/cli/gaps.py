@@ -172,7 +172,10 @@ def _show(outcome: Backfill, *, dry_run: bool) -> None:
     for one in outcome.done:
         counts = f"{sum(load.stored for load in one.loads)} rows stored" if one.loads else "nothing given"
         click.echo(f"{one.refill}: {counts}" if one.error is None else f"{one.refill}: failed: {one.error}")
-    click.echo(f"{outcome.filled_minutes} of {outcome.asked_minutes} minutes filled")
+    click.echo(
+        f"{outcome.filled_minutes} minutes filled; of {outcome.asked_minutes} that were known to be missing,"
+        f" {outcome.remaining_minutes} remain"
+    )
     for gap in outcome.remaining[:_SHOWN]:
         click.echo(f"remains: {_line(gap)}")
 

@@ -32,19 +32,26 @@ REFUSED_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 _HARMLESS: Final = [*sorted(HARMLESS_REASONS), "padded_bar", "duplicate", "repeated_header", "blank_line", "other_day",
                     "before_open", "after_close", "not_a_session", "outside_window", "empty_file"]  # fmt: skip
+_KINDS: Final = {
+    "options_ticks": ("OPT",),
+    "futures_ticks": ("FUT", "CONT"),
+    "spot_prices": ("SPOT", "EQ", "PAIR"),
+    "equity_daily": ("EQ", "SPOT"),
+}
 _SHOWN_END: Final = r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)"
 _ISO_START: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d))"
 _EPOCH_START: Final = r'(?:^|"t":"?)(\d{13})\b'
 _IST: Final = "Asia/Kolkata"
 
-# Refusals of loads that were replaced stand as long as no later load has read the same file.
+# Refusals of loads that were replaced stand as long as no later load has read the same file. A line that tells no kind
+# of instrument, or a whole file, may stand with another table's load: the instrument tells where it belongs.
 _LINES: Final = """
 SELECT q.load_id, f.path, f.member, f.layout, l.source_type, q.line, q.reason, q.text
-FROM (SELECT DISTINCT ON (f.logical_name) l.load_id, f.file_index
+FROM (SELECT DISTINCT ON (l.dataset, f.logical_name) l.load_id, f.file_index
       FROM loads AS l JOIN load_files AS f USING (load_id)
-      WHERE l.dataset = %(dataset)s AND l.source = %(source)s AND l.trade_date = %(trade_date)s
+      WHERE l.dataset = ANY (%(datasets)s) AND l.source = %(source)s AND l.trade_date = %(trade_date)s
         AND l.bar_seconds = %(bar_seconds)s
-      ORDER BY f.logical_name, l.load_id DESC) AS newest
+      ORDER BY l.dataset, f.logical_name, l.load_id DESC) AS newest
 JOIN quarantine AS q USING (load_id, file_index)
 JOIN load_files AS f USING (load_id, file_index)
 JOIN loads AS l USING (load_id)
@@ -62,7 +69,7 @@ SELECT a.instrument_id, r.inside, r.load_id, r.reason
 FROM unnest(%(symbols)s::text[], %(insides)s::timestamptz[], %(load_ids)s::bigint[], %(reasons)s::text[])
     AS r (symbol, inside, load_id, reason)
 JOIN instrument_aliases AS a ON a.source = %(source)s AND a.symbol = r.symbol
-JOIN instrument_terms AS t ON t.instrument_id = a.instrument_id
+JOIN instrument_terms AS t ON t.instrument_id = a.instrument_id AND t.kind = ANY (%(kinds)s)
     AND t.valid_from <= %(trade_date)s AND t.valid_to > %(trade_date)s
     AND (t.expiry IS NULL OR t.expiry >= %(trade_date)s)
 """
@@ -85,7 +92,7 @@ def stage_refused(connection: psycopg.Connection, partition: Partition) -> int:
 
     """
     connection.execute(_STAGE)
-    rows = connection.execute(_LINES, partition.parameters(harmless=_HARMLESS)).fetchall()
+    rows = connection.execute(_LINES, partition.parameters(harmless=_HARMLESS, datasets=list(_KINDS))).fetchall()
     if not rows:
         return 0
     refused = read_refused(rows, partition)
@@ -94,6 +101,7 @@ def stage_refused(connection: psycopg.Connection, partition: Partition) -> int:
         {
             "source": partition.source,
             "trade_date": partition.trade_date,
+            "kinds": list(_KINDS[partition.table]),
             "symbols": refused["symbol"].to_list(),
             "insides": refused["inside"].to_list(),
             "load_ids": refused["load_id"].to_list(),

@@ -91,7 +91,7 @@ def test_a_dry_run_shows_and_changes_nothing_and_a_backfill_fills(holed: Setting
     assert filled.exit_code == 0
     assert filled.stdout.splitlines() == [
         "nse_csv spot_prices 2025-08-13: all instruments: 30 rows stored",
-        "30 of 30 minutes filled",
+        "30 minutes filled; of 30 that were known to be missing, 0 remain",
     ]
     assert filled.stderr == "asking nse_csv spot_prices 2025-08-13: all instruments\n"
     assert (backfill().exit_code, backfill().output) == (0, "nothing to fill\n")
