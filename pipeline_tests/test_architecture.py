@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "plots": set[str](),
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
+    "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
 }
 """Rooms beside one's own. `errors`, `settings` and the version are everybody's."""
 

@@ -12,6 +12,7 @@ from pipeline_defs.cli.certify import certify
 from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
+from pipeline_defs.cli.gaps import backfill, gaps
 from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
@@ -40,6 +41,8 @@ for command in (
     import_data,
     quarantine,
     quality,
+    gaps,
+    backfill,
     replay,
     uploads,
     record,

@@ -143,6 +143,8 @@ class ImportRequest:
         File or folder to read, for file sources.
     tables : frozenset of str or None
         Restrict to some observation tables; None is all. A source of files reads everything and may ignore it.
+    symbols : frozenset of str or None
+        Restrict to instruments as the source writes them; None is all. A source of files ignores it.
     ledger : DeliveryLedger or None
         Asked by a source that can tell a delivery before it reads it; None to read everything.
     archive : RawArchive or None
@@ -155,6 +157,7 @@ class ImportRequest:
     underlying: str | None = None
     path: Path | None = None
     tables: frozenset[str] | None = None
+    symbols: frozenset[str] | None = None
     ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
     archive: RawArchive | None = field(default=None, compare=False, repr=False)
 
