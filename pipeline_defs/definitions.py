@@ -16,6 +16,7 @@ defs: dg.Definitions = dg.Definitions(
         assets.build_bar_assets(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
+        assets.build_reconciliation_asset(),
         uploads.uploads_asset,
     ],
     asset_checks=[
