@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.reconciliation.comparing import BHAVCOPY, BHAVCOPY_SOURCE, Reconciliation, reconcile_day
 from pipeline_defs.schema.tables import DAY, MINUTE
+from pipeline_defs.warehouse.precedence import MARKET_OF_TERMS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
 
     from pipeline_defs.warehouse.connection import Warehouse
 
-# Nothing was ever stored of a partition without a load.
+# Nothing was ever stored of a partition without a load; repeats of a known delivery do not list its instruments again.
 _HELD: Final = """
 SELECT DISTINCT dataset, source, bar_seconds FROM loads
 WHERE trade_date = %(trade_date)s AND status = 'complete' ORDER BY dataset, source, bar_seconds
 """
+
+_MARKETS: Final = f"""
+SELECT l.source, array_agg(DISTINCT {MARKET_OF_TERMS}) FROM loads AS l
+JOIN load_instruments AS i USING (load_id)
+JOIN instrument_terms AS t ON t.instrument_id = i.instrument_id AND t.valid_from <= l.trade_date
+    AND t.valid_to > l.trade_date
+WHERE l.trade_date = %(trade_date)s AND l.status = 'complete' GROUP BY l.source
+"""  # noqa: S608 -- a constant of this package
 
 _DATES: Final = """
 SELECT DISTINCT trade_date FROM loads
@@ -64,12 +73,14 @@ def find_pairings(warehouse: Warehouse, trade_date: dt.date) -> list[Pairing]:
     Returns
     -------
     list of Pairing
-        Every two sources of a table, at each length of bars that one of them has and that the other has or can be
-        brought to; and each source with data below a day that the exchange's daily file can judge.
+        Every two sources of a table and a market, at each length of bars that one of them has and that the other has or
+        can be brought to; and each source with data below a day that the exchange's daily file can judge.
 
     """
     with warehouse.connect() as connection:
         held = connection.execute(_HELD, {"trade_date": trade_date}).fetchall()
+        listed = connection.execute(_MARKETS, {"trade_date": trade_date}).fetchall()
+    markets = {source: set(names) for source, names in listed}
     lengths: dict[str, dict[str, set[int]]] = {}
     for dataset, source, seconds in held:
         lengths.setdefault(dataset, {}).setdefault(source, set()).add(seconds)
@@ -80,6 +91,7 @@ def find_pairings(warehouse: Warehouse, trade_date: dt.date) -> list[Pairing]:
             pairings += [
                 Pairing(dataset, left, right, seconds)
                 for seconds in _common_lengths(dataset, by_source[left], by_source[right])
+                if markets.get(left, set()) & markets.get(right, set())
             ]
         if dataset in _REFEREED and DAY in lengths.get(dataset, {}).get(BHAVCOPY_SOURCE, ()):
             pairings += [

@@ -1,4 +1,4 @@
-"""Whose observations an export takes: the declared order, contract-day by contract-day; and what a catalog makes of it."""
+"""Whose observations an export takes: the declared order, by contract-day, and when a catalog is current."""
 
 from __future__ import annotations
 
@@ -158,7 +158,8 @@ def test_ticks_are_of_the_source_that_the_bars_are_of(warehouse: Warehouse, load
 
 def test_a_look_alike_of_another_venue_or_market_is_left_to_who_asks_for_it(warehouse: Warehouse, load: Load) -> None:
     deliver(load, "nse_csv", A)
-    for place, changes in enumerate(({"venue": "BSE"}, {"currency": "USD", "strike": Decimal(7)})):
+    others: tuple[dict[str, Any], ...] = ({"venue": "BSE"}, {"currency": "USD", "strike": Decimal(7)})
+    for place, changes in enumerate(others):
         contracts = {"X": option(f"X{place}", 10_000, **changes)} if place == 0 else {"X": option("X1", **changes)}
         load(make_batch(Delivery([("X", 1, "2.50")], file=str(place), contracts=contracts)), "zerodha")
 
