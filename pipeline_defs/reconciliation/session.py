@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.reconciliation.comparing import BHAVCOPY, BHAVCOPY_SOURCE, Reconciliation, reconcile_day
+from pipeline_defs.reconciliation.trading_days import NSE
 from pipeline_defs.schema.tables import DAY, MINUTE
 from pipeline_defs.warehouse.precedence import MARKET_OF_TERMS
 
@@ -95,7 +96,9 @@ def find_pairings(warehouse: Warehouse, trade_date: dt.date) -> list[Pairing]:
             ]
         if dataset in _REFEREED and DAY in lengths.get(dataset, {}).get(BHAVCOPY_SOURCE, ()):
             pairings += [
-                Pairing(dataset, source, BHAVCOPY, DAY) for source in sorted(by_source) if min(by_source[source]) < DAY
+                Pairing(dataset, source, BHAVCOPY, DAY)
+                for source in sorted(by_source)
+                if min(by_source[source]) < DAY and NSE in markets.get(source, set())
             ]
     return pairings
 
