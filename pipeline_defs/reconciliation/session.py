@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.reconciliation.comparing import BHAVCOPY, BHAVCOPY_SOURCE, Reconciliation, reconcile_day
 from pipeline_defs.reconciliation.trading_days import NSE
-from pipeline_defs.schema.tables import DAY, MINUTE
+from pipeline_defs.schema.tables import DAY, KIND_TABLES, MINUTE, OBSERVATION_TABLES
 from pipeline_defs.warehouse.precedence import MARKET_OF_TERMS
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ SELECT DISTINCT dataset, source, bar_seconds FROM loads
 WHERE trade_date = %(trade_date)s AND status = 'complete' ORDER BY dataset, source, bar_seconds
 """
 
-_MARKETS: Final = f"""
-SELECT l.source, array_agg(DISTINCT {MARKET_OF_TERMS}) FROM loads AS l
+_LISTED: Final = f"""
+SELECT DISTINCT l.dataset, l.source, {MARKET_OF_TERMS}, t.kind FROM loads AS l
 JOIN load_instruments AS i USING (load_id)
 JOIN instrument_terms AS t ON t.instrument_id = i.instrument_id AND t.valid_from <= l.trade_date
     AND t.valid_to > l.trade_date
-WHERE l.trade_date = %(trade_date)s AND l.status = 'complete' GROUP BY l.source
+WHERE l.trade_date = %(trade_date)s AND l.status = 'complete'
 """  # noqa: S608 -- a constant of this package
 
 _DATES: Final = """
@@ -80,40 +80,42 @@ def find_pairings(warehouse: Warehouse, trade_date: dt.date) -> list[Pairing]:
     """
     with warehouse.connect() as connection:
         held = connection.execute(_HELD, {"trade_date": trade_date}).fetchall()
-        listed = connection.execute(_MARKETS, {"trade_date": trade_date}).fetchall()
-    markets = {source: set(names) for source, names in listed}
-    lengths: dict[str, dict[str, set[int]]] = {}
-    for dataset, source, seconds in held:
-        lengths.setdefault(dataset, {}).setdefault(source, set()).add(seconds)
+        listed = connection.execute(_LISTED, {"trade_date": trade_date}).fetchall()
     pairings = []
-    for dataset in dict.fromkeys([*lengths, *_REFEREED]):
-        by_source = _held_of(dataset, lengths)
+    for dataset in OBSERVATION_TABLES:
+        by_source, markets = _held_of(dataset, held, listed)
         for left, right in combinations(sorted(by_source), 2):
-            pairings += [
-                Pairing(dataset, left, right, seconds)
-                for seconds in _common_lengths(dataset, by_source[left], by_source[right])
-                if markets.get(left, set()) & markets.get(right, set())
-            ]
-        if dataset in _REFEREED and DAY in lengths.get(dataset, {}).get(BHAVCOPY_SOURCE, ()):
+            if markets[left] & markets[right]:
+                lengths = _common_lengths(dataset, by_source[left], by_source[right])
+                pairings += [Pairing(dataset, left, right, seconds) for seconds in lengths]
+        if dataset in _REFEREED and (dataset, BHAVCOPY_SOURCE, DAY) in held:
             pairings += [
                 Pairing(dataset, source, BHAVCOPY, DAY)
                 for source in sorted(by_source)
-                if min(by_source[source]) < DAY and NSE in markets.get(source, set())
+                if min(by_source[source]) < DAY and NSE in markets[source]
             ]
     return pairings
 
 
-def _held_of(dataset: str, lengths: dict[str, dict[str, set[int]]]) -> dict[str, set[int]]:
-    """Give the lengths of bars by source; days of shares can be made of the shares within the day."""
-    own = lengths.get(dataset, {})
-    if dataset != "equity_daily" or not own:
-        return own
-    finer = {
-        source: {one for one in held if one < DAY}
-        for source, held in lengths.get("spot_prices", {}).items()
-        if min(held) < DAY
-    }
-    return {source: own.get(source, set()) | finer.get(source, set()) for source in {*own, *finer}}
+def _held_of(
+    dataset: str, held: list[tuple[str, str, int]], listed: list[tuple[str, str, str, str]]
+) -> tuple[dict[str, set[int]], dict[str, set[str]]]:
+    """Give the lengths of bars and the markets of a table, by source; days of shares can be made of their minutes."""
+    lengths: dict[str, set[int]] = {}
+    markets: dict[str, set[str]] = {}
+    tables = {dataset: set(KIND_TABLES)}
+    if dataset == "equity_daily" and any(table == dataset for table, _, _ in held):
+        tables["spot_prices"] = {"EQ"}
+    for table, source, market, kind in listed:
+        if kind in tables.get(table, ()):
+            markets.setdefault(source, set()).add(market)
+    for table, source, seconds in held:
+        is_wanted = any(
+            kind in tables.get(table, ()) for place, by, _, kind in listed if (place, by) == (table, source)
+        )
+        if is_wanted and (table == dataset or seconds < DAY):
+            lengths.setdefault(source, set()).add(seconds)
+    return lengths, markets
 
 
 def _common_lengths(dataset: str, left: set[int], right: set[int]) -> list[int]:

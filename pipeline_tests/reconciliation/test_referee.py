@@ -109,9 +109,9 @@ def test_the_exchanges_ticks_and_minutes_of_one_day_agree_exactly(warehouse: War
 
 def test_everything_that_can_be_compared_is_found_and_compared(warehouse: Warehouse) -> None:
     assert find_pairings(warehouse, TRADE_DATE) == [
-        Pairing("equity_daily", "nse_csv", BHAVCOPY, DAY),
-        Pairing("futures_ticks", "nse_csv", BHAVCOPY, DAY),
         Pairing("options_ticks", "nse_csv", BHAVCOPY, DAY),
+        Pairing("futures_ticks", "nse_csv", BHAVCOPY, DAY),
+        Pairing("equity_daily", "nse_csv", BHAVCOPY, DAY),
     ]
     ask(warehouse, SECOND_SOURCE, MINUTE)
     ask(warehouse, LEDGER, MINUTE)
