@@ -17,6 +17,7 @@ defs: dg.Definitions = dg.Definitions(
         assets.build_bar_assets(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
+        assets.build_reconciliation_asset(),
         uploads.uploads_asset,
         *map(gaps.build_gap_asset, sources),
         gaps.backfill_asset,

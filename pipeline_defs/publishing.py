@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from pipeline_defs.exports.run import PublishedExport, export_slice
 from pipeline_defs.schema.tables import MINUTE
+from pipeline_defs.settings import load_settings
+from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
 from pipeline_defs.warehouse.catalogs import record_catalog
 from pipeline_defs.warehouse.certificates import Certificate, certify
+from pipeline_defs.warehouse.precedence import Precedence, load_precedence
 from pipeline_defs.warehouse.slices import open_market_slice
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ def export_underlying[Place: Location](
 
     Raises
     ------
+    ConfigurationError
+        If the declared precedence of sources is not understood.
     ExportError
         If there is nothing to export or the engine did not confirm the export; nothing is published then.
     StorageError
@@ -77,6 +82,7 @@ def export_underlying[Place: Location](
         end_date,
         known_at=known_at,
         source=source,
+        precedence=None if source is not None else declared_precedence(),
         bar_seconds=bar_seconds,
         resolutions=resolutions,
         with_ticks=with_ticks,
@@ -94,6 +100,22 @@ def export_underlying[Place: Location](
         instruments=published.instruments,
     )
     return published
+
+
+def declared_precedence() -> Precedence:
+    """Read the order of sources in force; a name that is no source's is an error.
+
+    Returns
+    -------
+    Precedence
+
+    Raises
+    ------
+    ConfigurationError
+        If ``PIPELINE_HOME/precedence.yaml`` is not understood; it names the line.
+
+    """
+    return load_precedence(load_settings().home, {*SOURCES, *FURTHER_SOURCES})
 
 
 def certify_partition(

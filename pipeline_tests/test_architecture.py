@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "quality": {"schema", "markets", "warehouse"},
     "samples": {"schema", "markets"},
     "plots": set[str](),
+    "reconciliation": {"schema", "markets", "warehouse"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--from-ticks", is_flag=True, help="Make the bars out of ticks, whatever bars are stored.")
 @click.option("--ticks", is_flag=True, help="Export ticks, too, in formats that have a place for them.")
-@click.option("--source", help="Whose observations; default: the first of the declared precedence that has any.")
+@click.option("--source", help="Whose observations; default: as the declared precedence says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
     format_name: str,
@@ -75,4 +75,4 @@ def export(
     else:
         counts = ", ".join(f"{count} {name}" for name, count in published.counts.items())
         click.echo(f"{published.path}: {counts}; confirmed by {published.verification.engine}")
-        click.echo(f"known at {published.known_at.isoformat()}")
+        click.echo(f"from {', '.join(published.sources)}, known at {published.known_at.isoformat()}")

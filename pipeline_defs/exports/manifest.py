@@ -80,6 +80,7 @@ def write_manifest(
         "first_timestamp": _utc(first),
         "last_timestamp": _utc(last),
         "load_ids": list(market.load_ids),
+        "sources": None if market.choice is None else market.choice.to_json(),
         "details": built.details,
         "verification": {
             "passed": verification.passed,

@@ -58,6 +58,8 @@ class PublishedExport[Place: Location]:
         Of all its files but the manifest.
     instruments : polars.DataFrame
         As in `BuiltExport`: what the instruments are called in the format.
+    sources : tuple of str, default ()
+        Whose observations it holds, sorted; the manifest says which are where.
 
     """
 
@@ -71,6 +73,7 @@ class PublishedExport[Place: Location]:
     known_at: dt.datetime
     size_bytes: int
     instruments: pl.DataFrame = field(compare=False)
+    sources: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -157,6 +160,7 @@ def export_slice[Place: Location](format_name: str, market: MarketSlice, output:
         known_at=market.known_at,
         size_bytes=sum(entry["size_bytes"] for entry in described["objects"]),
         instruments=built.instruments,
+        sources=() if market.choice is None else market.choice.sources,
     )
 
 

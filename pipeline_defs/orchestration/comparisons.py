@@ -82,7 +82,7 @@ SELECT s.trade_date FROM unnest(%(dates)s::date[], %(starts)s::timestamptz[], %(
     AS s (trade_date, start_of_day, end_of_day)
 WHERE NOT EXISTS (
     SELECT FROM options_ticks WHERE "timestamp" >= s.start_of_day AND "timestamp" < s.end_of_day AND bar_seconds = 60
-        AND source = %(source)s
+        AND source = ANY (%(sources)s)
         AND instrument_id IN (SELECT instrument_id FROM instrument_terms WHERE underlying = %(underlying)s))
 ORDER BY s.trade_date
 """
@@ -173,15 +173,15 @@ def last_delivery(warehouse: Warehouse, partition: Partition, days: int) -> dt.d
 
 
 def sessions_without_bars(
-    warehouse: Warehouse, source: str, underlying: str, trade_dates: Sequence[dt.date]
+    warehouse: Warehouse, sources: Sequence[str], underlying: str, trade_dates: Sequence[dt.date]
 ) -> list[dt.date]:
-    """List the trade dates of which a source gave no minute bar of any option on an underlying."""
+    """List the trade dates of which no source gave a minute bar of any option on an underlying."""
     bounds = [day_bounds(trade_date) for trade_date in trade_dates]
     values = {
         "dates": list(trade_dates),
         "starts": [start for start, _ in bounds],
         "ends": [end for _, end in bounds],
-        "source": source,
+        "sources": list(sources),
         "underlying": underlying,
     }
     return [trade_date for (trade_date,) in ask_all(warehouse, _SESSIONS_WITHOUT_BARS, values)]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipeline_defs.schema.choices import SourceChoice
+
 INSTRUMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
     "kind": pl.String(),
@@ -210,6 +212,8 @@ class MarketSlice:
         `SETTLEMENT_SCHEMA`; None when no official settlement is known.
     actions : polars.DataFrame or None, default None
         `ACTION_SCHEMA`; None when none are known.
+    choice : SourceChoice or None, default None
+        Whose observations these are, and by which rule; recorded in the manifest.
 
     """
 
@@ -229,6 +233,7 @@ class MarketSlice:
     ticks: TickSlice | None = None
     settlements: pl.DataFrame | None = None
     actions: pl.DataFrame | None = None
+    choice: SourceChoice | None = None
 
     @property
     def bar_schema(self) -> dict[str, pl.DataType]:

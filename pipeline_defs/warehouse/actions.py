@@ -8,6 +8,8 @@ from pipeline_defs.schema.exports import ACTION_SCHEMA
 from pipeline_defs.warehouse.transport import copy_in, copy_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     import psycopg
 
@@ -33,14 +35,14 @@ ON CONFLICT (instrument_id, ex_date, kind, source) DO UPDATE
 SET value = excluded.value, load_id = excluded.load_id WHERE a.value <> excluded.value
 """
 
-# Prices of one source may be completed by the actions that another tells; the prices' own goes first.
+# Prices of one source may be completed by the actions that another tells; the prices' own go first.
 _READ: Final = """
 SELECT DISTINCT ON (a.instrument_id, a.ex_date, a.kind) a.instrument_id, a.ex_date, a.kind, a.value
 FROM {corporate_actions} AS a
 JOIN {instrument_terms} AS t
   ON t.instrument_id = a.instrument_id AND t.valid_from <= a.ex_date AND t.valid_to > a.ex_date
 WHERE t.underlying = %(underlying)s AND t.kind = 'EQ' AND a.ex_date BETWEEN %(start_date)s AND %(end_date)s
-ORDER BY a.instrument_id, a.ex_date, a.kind, a.source <> %(source)s, a.source
+ORDER BY a.instrument_id, a.ex_date, a.kind, array_position(%(taken)s::text[], a.source::text), a.source
 """
 
 
@@ -74,7 +76,7 @@ def store_actions(
     connection.execute("DROP TABLE incoming_actions")
 
 
-def read_actions(connection: psycopg.Connection, selection: Selection) -> pl.DataFrame | None:
+def read_actions(connection: psycopg.Connection, selection: Selection, taken: Sequence[str]) -> pl.DataFrame | None:
     """Read the corporate actions of a slice's share.
 
     Parameters
@@ -82,7 +84,9 @@ def read_actions(connection: psycopg.Connection, selection: Selection) -> pl.Dat
     connection : psycopg.Connection
         In the slice's snapshot.
     selection : Selection
-        Which underlying, dates and source.
+        Which underlying and dates.
+    taken : sequence of str
+        Sources of the slice's prices, the first in order first.
 
     Returns
     -------
@@ -90,5 +94,5 @@ def read_actions(connection: psycopg.Connection, selection: Selection) -> pl.Dat
         `ACTION_SCHEMA`, sorted by instrument, date and kind; None when none are known.
 
     """
-    found = copy_out(connection, selection.statement(_READ), ACTION_SCHEMA, selection.parameters())
+    found = copy_out(connection, selection.statement(_READ), ACTION_SCHEMA, selection.parameters(taken=list(taken)))
     return None if found.is_empty() else found

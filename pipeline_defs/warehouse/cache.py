@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pipeline_defs.settings import load_settings
+from pipeline_defs.warehouse.precedence import declare_precedence, load_precedence
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -99,7 +102,9 @@ def find_cached(
 
     """
     wanted = {"format": format_name, "underlying": underlying, "start": start_date, "end": end_date}
+    precedence = load_precedence(load_settings().home)
     with warehouse.connect() as connection:
+        declare_precedence(connection, precedence.to_json(), precedence.digest)
         row = connection.execute(_FIND_CACHED, wanted).fetchone()
         if row is None:
             record_cache_use(connection, hits=0, misses=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pipeline_defs.warehouse.precedence import declare_precedence
 from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ def record_catalog(
     Returns
     -------
     int
-        Row of `catalogs`; the same content at the same place is recorded once.
+        Row of `catalogs`; the same content at the same place, chosen by the same rule, is recorded once.
 
     """
+    choice = market.choice
     values = {
+        "sources": None if choice is None else list(choice.sources),
+        "precedence": None if choice is None else choice.digest,
         "format": format_name,
         "underlying": market.underlying,
         "start_date": market.start_date,
@@ -70,9 +74,12 @@ def record_catalog(
     }
     with warehouse.connect() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalogs|' || %(path)s, 0))", values)
+        if choice is not None and choice.precedence is not None:
+            declare_precedence(connection, choice.precedence, str(choice.digest))
         known = connection.execute(
             "SELECT catalog_id FROM catalogs WHERE catalog_id = (SELECT max(catalog_id) FROM catalogs"
-            " WHERE path = %(path)s) AND catalog_hash = %(catalog_hash)s",
+            " WHERE path = %(path)s) AND catalog_hash = %(catalog_hash)s"
+            " AND (sources, precedence) IS NOT DISTINCT FROM (%(sources)s::text[], %(precedence)s::text)",
             values,
         ).fetchone()
         if known is not None:
@@ -84,9 +91,10 @@ def record_catalog(
             return int(known[0])
         (row,) = connection.execute(
             "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
-            " load_ids, verification, known_at, size_bytes)"
+            " load_ids, verification, known_at, size_bytes, sources, precedence)"
             " VALUES (%(format)s, %(underlying)s, %(start_date)s, %(end_date)s, %(path)s, %(catalog_hash)s, %(engine)s,"
-            " %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s, %(size_bytes)s) RETURNING catalog_id",
+            " %(rows)s, %(load_ids)s, %(verification)s, %(known_at)s, %(size_bytes)s,"
+            " %(sources)s, %(precedence)s) RETURNING catalog_id",
             values,
         ).fetchall()
         catalog_id = int(row[0])

@@ -1,4 +1,4 @@
-"""What of the warehouse a slice is made of: one source's observations of one underlying, at one resolution.
+"""What of the warehouse a slice is made of: observations of one underlying, at one resolution, by source.
 
 The statements of a slice's reads, and the frames they give. Everything is bound to a `Selection`, which also says
 whether the tables of today are meant or what was known of them at an earlier instant. Opening a slice is `slices`.
@@ -30,9 +30,10 @@ ROWS_AT_A_TIME: Final = 2_000_000
 
 _STAMPED_CLOSES: Final = dt.timedelta(microseconds=1)
 
-# What exists: instrument and trade date with its row count, for every observation table that can hold the resolution.
+# What exists: source, instrument and trade date with its row count, of every table that can hold the resolution.
 _COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "dataset": pl.String(),
+    "source": pl.String(),
     "instrument_id": pl.Int32(),
     "export_id": pl.Int32(),
     "trade_date": pl.Date(),
@@ -42,16 +43,16 @@ _COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 _COVERAGE_OF_TABLE: Final = """
-SELECT '{dataset}' AS dataset, o.instrument_id,
+SELECT '{dataset}' AS dataset, o.source, o.instrument_id,
        coalesce(c.contract_id, m.instrument_id, o.instrument_id) AS export_id, o.trade_date, o.rows,
        o.first_timestamp, o.last_timestamp
-FROM (SELECT instrument_id, (("timestamp" - %(belongs_before)s) AT TIME ZONE %(zone)s)::date AS trade_date,
+FROM (SELECT source, instrument_id, (("timestamp" - %(belongs_before)s) AT TIME ZONE %(zone)s)::date AS trade_date,
              count(*) AS rows, min("timestamp") AS first_timestamp, max("timestamp") AS last_timestamp
       FROM {observations} AS o
       WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar_seconds)s
-        AND source = %(source)s AND open IS NOT NULL
+        AND source = ANY (%(sources)s) AND open IS NOT NULL
         AND instrument_id IN (SELECT instrument_id FROM {instrument_terms} AS t WHERE underlying = %(underlying)s)
-      GROUP BY 1, 2) AS o
+      GROUP BY 1, 2, 3) AS o
 LEFT JOIN {continuous_contracts} AS c USING (instrument_id, trade_date)
 LEFT JOIN instrument_merges_as_of(coalesce(%(known_at)s::timestamptz, 'infinity')) AS m
     ON m.duplicate_id = o.instrument_id
@@ -96,6 +97,15 @@ WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s AND bar_seconds = %(bar
   AND instrument_id = ANY (%(instrument_ids)s)
 """
 
+_LOADS_OF_DAYS: Final = """
+SELECT DISTINCT o.load_id FROM {observations} AS o
+JOIN unnest(%(instrument_ids)s::integer[], %(trade_dates)s::date[]) AS d (instrument_id, trade_date)
+    ON d.instrument_id = o.instrument_id
+    AND d.trade_date = ((o."timestamp" - %(belongs_before)s) AT TIME ZONE %(zone)s)::date
+WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds = %(bar_seconds)s
+  AND o.source = %(source)s
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -109,8 +119,8 @@ class Selection:
         Trade dates, inclusive.
     bar_seconds : int
         Resolution of the stored observations, 0 for ticks.
-    source : str
-        Whose observations.
+    sources : tuple of str
+        Whose observations may be taken.
     known_at : datetime.datetime or None
         As of when; None for now.
     market : Market
@@ -124,7 +134,7 @@ class Selection:
     start_date: dt.date
     end_date: dt.date
     bar_seconds: int
-    source: str
+    sources: tuple[str, ...]
     known_at: dt.datetime | None
     market: Market
     fractional: bool
@@ -169,7 +179,7 @@ class Selection:
             "start": start,
             "end": end,
             "bar_seconds": self.bar_seconds,
-            "source": self.source,
+            "sources": list(self.sources),
             "known_at": self.known_at,
             "zone": self.zone,
             "belongs_before": _STAMPED_CLOSES if is_bar else dt.timedelta(),
@@ -199,15 +209,16 @@ def read_coverage(connection: psycopg.Connection, selection: Selection) -> pl.Da
     Returns
     -------
     polars.DataFrame
-        `dataset`, `instrument_id` as stored, `export_id` as exported, `trade_date`, `rows`, `first_timestamp`,
-        `last_timestamp`, `is_alias`; rolling futures whose contract was delivered itself are left out.
+        `dataset`, `source`, `instrument_id` as stored, `export_id` as exported, `trade_date`, `rows`,
+        `first_timestamp`, `last_timestamp`, `is_alias`; rolling futures whose contract the source delivered itself are
+        left out.
 
     """
     query = " UNION ALL ".join(selection.statement(_COVERAGE_OF_TABLE, table) for table in selection.tables)
     coverage = copy_out(connection, query, _COVERAGE_SCHEMA, selection.parameters())
     # The contract itself is better evidence than the rolling alias that meant it.
     return coverage.with_columns(is_alias=pl.col("instrument_id") != pl.col("export_id")).filter(
-        ~pl.col("is_alias") | pl.col("is_alias").all().over("export_id", "trade_date")
+        ~pl.col("is_alias") | pl.col("is_alias").all().over("source", "export_id", "trade_date")
     )
 
 
@@ -260,12 +271,18 @@ def read_instruments(
 
 
 def read_load_ids(connection: psycopg.Connection, selection: Selection, coverage: pl.DataFrame) -> set[int]:
-    """Name the loads that wrote what a coverage counts."""
-    query = " UNION ".join(selection.statement(_LOADS, table) for table in coverage["dataset"].unique().sort())
-    ids = coverage["instrument_id"].unique().to_list()
-    return set(
-        copy_out(connection, query, {"load_id": pl.Int64()}, selection.parameters(instrument_ids=ids))["load_id"]
-    )
+    """Name the loads that wrote what a coverage, as chosen, counts."""
+    found: set[int] = set()
+    for (dataset, source), of_source in coverage.partition_by("dataset", "source", as_dict=True).items():
+        if of_source["is_partial"].any():
+            statement, days = _LOADS_OF_DAYS, of_source.select("instrument_id", "trade_date")
+            bound = {"instrument_ids": days["instrument_id"].to_list(), "trade_dates": days["trade_date"].to_list()}
+        else:
+            statement, bound = _LOADS, {"instrument_ids": of_source["instrument_id"].unique().to_list()}
+        query = selection.statement(statement, str(dataset))
+        parameters = selection.parameters(source=source, **bound)
+        found |= set(copy_out(connection, query, {"load_id": pl.Int64()}, parameters)["load_id"])
+    return found
 
 
 def bounded_parts(coverage: pl.DataFrame, instrument_ids: list[int] | None) -> list[pl.DataFrame]:
@@ -316,18 +333,18 @@ def _read(
             connection,
             selection.statement(_ROWS_OF_TABLE.replace("{columns}", _with_sizes(columns, str(dataset))), str(dataset)),
             schema,
-            selection.parameters(instrument_ids=of_table["instrument_id"].unique().to_list()),
-        )
-        for (dataset,), of_table in part.partition_by("dataset", as_dict=True).items()
+            selection.parameters(source=source, instrument_ids=of_source["instrument_id"].unique().to_list()),
+        ).with_columns(source=pl.lit(source))
+        for (dataset, source), of_source in part.partition_by("dataset", "source", as_dict=True).items()
     )
-    if not part["is_alias"].any():
-        return rows
+    if not (part["is_alias"] | part["is_partial"]).any():
+        return rows.drop("source")
     shift = pl.duration(microseconds=selection.parameters()["belongs_before"].microseconds)
-    days = part.select("instrument_id", "trade_date", "export_id")
+    days = part.select("source", "instrument_id", "trade_date", "export_id")
     trade_date = (pl.col("timestamp") - shift).dt.convert_time_zone(selection.zone).dt.date()
     return (
         rows.with_columns(trade_date=trade_date)
-        .join(days, on=["instrument_id", "trade_date"], how="inner")
+        .join(days, on=["source", "instrument_id", "trade_date"], how="inner")
         .with_columns(instrument_id="export_id")
         .select(list(schema))
     )

@@ -2,7 +2,7 @@
 
 Everything is read in one snapshot: what is imported meanwhile is seen wholly or not at all. The same reads answer what
 was known at an earlier instant. Continuous futures come out under the contract they meant, unless the contract itself
-was delivered for that day.
+was delivered for that day. Of which source each contract-day is, `choosing` says.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.markets.market import market
+from pipeline_defs.schema.choices import SourceChoice
 from pipeline_defs.schema.exports import MarketSlice, TickSlice
 from pipeline_defs.schema.tables import DAY, MINUTE, TICK
+from pipeline_defs.settings import load_settings
 from pipeline_defs.warehouse.actions import read_actions
 from pipeline_defs.warehouse.calendars import SESSION_SCHEMA, market_of_underlying, sessions_of
+from pipeline_defs.warehouse.choosing import choose_sources, keep_to, taken_days
+from pipeline_defs.warehouse.precedence import Precedence, load_precedence
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
@@ -40,16 +44,6 @@ if TYPE_CHECKING:
 
     from pipeline_defs.warehouse.connection import Warehouse
 
-PRECEDENCE: Final = (
-    "nse_csv",
-    "zerodha",
-    "interactive_brokers",
-    "polygon",
-    "ccxt",
-    "yahoo",
-    "manual_csv",
-)
-"""Whose observations an export takes when none is named: the first of these that has any of the underlying."""
 
 _SESSIONS: Final = """
 SELECT session_date, open, close FROM {sessions} AS s
@@ -86,6 +80,7 @@ def open_market_slice(
     *,
     bar_seconds: int = MINUTE,
     source: str | None = None,
+    precedence: Precedence | None = None,
     known_at: dt.datetime | None = None,
     resolutions: Sequence[int] = (),
     with_ticks: bool = False,
@@ -104,7 +99,9 @@ def open_market_slice(
     bar_seconds : int, default 60
         Resolution to export: that of the stored bars, or one to be made of ticks.
     source : str, optional
-        Whose observations; default the first of `PRECEDENCE` that has any.
+        Whose observations; default those that the precedence says, contract-day by contract-day.
+    precedence : Precedence, optional
+        The order of sources; default the declared one, see `pipeline_defs.warehouse.precedence`.
     known_at : datetime.datetime, optional
         Read what was known at this instant, corrections since left out; default what is known now.
     resolutions : sequence of int, default ()
@@ -124,6 +121,8 @@ def open_market_slice(
     ExportError
         If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, or `known_at` has no
         zone.
+    ConfigurationError
+        If the declared precedence is not understood.
 
     """
     import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
@@ -134,26 +133,32 @@ def open_market_slice(
             next_step="write it with its offset, e.g. 2025-08-14T18:00+05:30",
         )
     _check_resolutions(bar_seconds, resolutions)
+    order = None if source is not None else precedence or load_precedence(load_settings().home)
     with warehouse.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         # Tables that were filled moments ago have no statistics yet: a nested loop over them would take minutes.
         connection.execute("SET LOCAL enable_nestloop = off")
         stored_seconds = TICK if bars_from_ticks else bar_seconds
+        sources = (str(source),) if order is None else order.sources()
         wanted = Selection(
-            underlying, start_date, end_date, stored_seconds, "", known_at, market("ANY"), fractional=False
+            underlying, start_date, end_date, stored_seconds, sources, known_at, market("ANY"), fractional=False
         )
-        stored = _find(connection, wanted, [source] if source is not None else PRECEDENCE)
-        if stored is None:
-            raise _nothing(wanted, source)
-        selection = stored.selection
+        selection = _where_it_trades(connection, wanted)
+        everything = read_coverage(connection, selection)
+        stored = _Stored(connection, selection, choose_sources(connection, selection, everything, order))
+        if stored.coverage.is_empty():
+            raise _nothing(selection)
         sessions = _read_sessions(connection, selection)
         instruments, term_periods = read_instruments(connection, selection, stored.coverage)
         load_ids = read_load_ids(connection, selection, stored.coverage)
-        ticks = None
-        if with_ticks:
-            ticks, of_ticks = _ticks(connection, selection)
-            load_ids |= of_ticks
+        ticks = _ticks(connection, stored, order) if with_ticks else None
+        if ticks is not None:
+            load_ids |= read_load_ids(connection, ticks.selection, ticks.coverage)
+        taken = tuple(one for one in sources if one in set(stored.coverage["source"]))
+        settlements = None if selection.is_pair else read_settlements(connection, selection, order)
+        if settlements is not None:
+            load_ids |= settlements.load_ids_beside(taken)
         opened = MarketSlice(
             underlying=underlying,
             start_date=start_date,
@@ -167,9 +172,17 @@ def open_market_slice(
             term_periods=term_periods,
             timezone=selection.zone,
             fractional=selection.fractional,
-            ticks=ticks,
-            settlements=None if selection.is_pair else read_settlements(connection, selection),
-            actions=None if selection.is_pair else read_actions(connection, selection),
+            ticks=None if ticks is None else _tick_slice(ticks),
+            settlements=None if settlements is None else settlements.prices,
+            actions=None if selection.is_pair else read_actions(connection, selection, taken),
+            choice=SourceChoice(
+                asked_for=source,
+                precedence=None if order is None else order.to_json(),
+                digest=None if order is None else order.digest,
+                bars=taken_days(stored.coverage),
+                ticks=None if ticks is None else taken_days(ticks.coverage),
+                settlements=() if settlements is None else settlements.sources,
+            ),
         )
         if bars_from_ticks:
             (opened,) = _derived(opened, [bar_seconds])
@@ -185,23 +198,24 @@ def _check_resolutions(bar_seconds: int, resolutions: Sequence[int]) -> None:
             )
 
 
-def _find(connection: psycopg.Connection, wanted: Selection, sources: Sequence[str]) -> _Stored | None:
-    """Give what the first source has that has anything."""
-    for source in sources:
-        trades_at, fractional = market_of_underlying(connection, wanted.underlying, [source])
-        selection = replace(wanted, source=source, market=trades_at, fractional=fractional)
-        coverage = read_coverage(connection, selection)
-        if not coverage.is_empty():
-            return _Stored(connection, selection, coverage)
-    return None
+def _where_it_trades(connection: psycopg.Connection, wanted: Selection) -> Selection:
+    """Say whose days a slice has; where sources tell of several markets, those of the first that has anything."""
+    for sources in (wanted.sources, *((source,) for source in wanted.sources)):
+        trades_at, fractional = market_of_underlying(connection, wanted.underlying, sources)
+        selection = replace(wanted, market=trades_at, fractional=fractional)
+        if trades_at is market("ANY"):
+            continue
+        if sources == wanted.sources or not read_coverage(connection, replace(selection, sources=sources)).is_empty():
+            return selection
+    return wanted
 
 
-def _nothing(wanted: Selection, source: str | None) -> ExportError:
+def _nothing(wanted: Selection) -> ExportError:
     what = "ticks" if wanted.bar_seconds == TICK else f"{wanted.bar_seconds}-second bars"
     as_known = "" if wanted.known_at is None else f" as known at {wanted.known_at.isoformat()}"
     return ExportError(
         f"no {what} of {wanted.underlying} from {wanted.start_date} to {wanted.end_date} in the warehouse{as_known}",
-        where=f"source {source or ', '.join(PRECEDENCE)}",
+        where=f"source {', '.join(wanted.sources)}",
         next_step="import the days first, or check the name with 'pipeline doctor'",
     )
 
@@ -212,13 +226,17 @@ def _read_sessions(connection: psycopg.Connection, selection: Selection) -> pl.D
     return sessions_of(selection.market, selection.start_date, selection.end_date)
 
 
-def _ticks(connection: psycopg.Connection, selection: Selection) -> tuple[TickSlice | None, set[int]]:
-    """Give the ticks of the same source, with their loads."""
-    found = _find(connection, replace(selection, bar_seconds=TICK), [selection.source])
-    if found is None:
-        return None, set()
-    instruments, _ = read_instruments(connection, found.selection, found.coverage)
-    return TickSlice(instruments, found.ticks), read_load_ids(connection, found.selection, found.coverage)
+def _ticks(connection: psycopg.Connection, bars: _Stored, precedence: Precedence | None) -> _Stored | None:
+    """Find the ticks; of a contract-day whose bars are taken, those of the same source and no others."""
+    selection = replace(bars.selection, bar_seconds=TICK)
+    coverage = keep_to(read_coverage(connection, selection), bars.coverage)
+    chosen = choose_sources(connection, selection, coverage, precedence)
+    return None if chosen.is_empty() else _Stored(connection, selection, chosen)
+
+
+def _tick_slice(ticks: _Stored) -> TickSlice:
+    instruments, _ = read_instruments(ticks.connection, ticks.selection, ticks.coverage)
+    return TickSlice(instruments, ticks.ticks)
 
 
 def _derived(market: MarketSlice, resolutions: Sequence[int]) -> tuple[MarketSlice, ...]:

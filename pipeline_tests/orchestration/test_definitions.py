@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HEAVY = ["polars", "psycopg", "pyarrow", "pandas", "nautilus_trader", "backtrader", "pandas_market_calendars"]
 
 BARS = ("options_hourly", "options_daily")
+GROUPS = {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "gaps", "reconciliation"}
 
 
 def test_definitions_import_no_library_that_only_a_run_needs() -> None:
@@ -54,6 +55,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         "manual_csv/uploads",
         *(f"{source}/gap_ledger" for source in SOURCES),
         "gaps/backfill",
+        "reconciliation",
     }
 
 
@@ -61,7 +63,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "gaps"}, spec.key
+        assert spec.group_name in GROUPS, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
         is_unpartitioned = spec.group_name == "uploads" or spec.key.path[-1] == "backfill"
@@ -70,7 +72,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name not in {"catalogs", "uploads", "gaps"}:
+        if spec.group_name not in {"catalogs", "uploads", "gaps", "reconciliation"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns
@@ -85,7 +87,12 @@ def test_lineage_runs_from_tables_to_bars_and_catalogs() -> None:
     }
 
     assert parents["options_daily"] == [f"{source}/options_ticks" for source in trading_at("NSE", "options_ticks")]
-    assert parents["catalogs/nautilus"] == ["nse_csv/futures_ticks", "nse_csv/options_ticks", "nse_csv/spot_prices"]
+    assert parents["catalogs/nautilus"] == sorted(
+        f"{source}/{table}"
+        for table in ("futures_ticks", "options_ticks", "spot_prices")
+        for source in trading_at("NSE", table)
+    )
+    assert {"nse_csv/options_ticks", "zerodha/options_ticks"} <= set(parents["catalogs/nautilus"])
     assert parents["catalogs/certificate"] == [f"catalogs/{name}" for name in sorted(EXPORTERS)]
     assert parents["nse_csv/options_ticks"] == []
 

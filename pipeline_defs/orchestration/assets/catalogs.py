@@ -24,6 +24,7 @@ from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.sources.registry import trading_at
 from pipeline_defs.storage.locations import as_uri
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 ENGINE_VERIFIED: Final = "engine_verified"
 """Check: the engine itself read back what was exported."""
-
-EXPORTED_SOURCE: Final = "nse_csv"
-"""Whose observations the catalogs hold."""
 
 _EXPORTED_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices")
 _KINDS: Final = {
@@ -107,7 +105,8 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
     return dg.AssetSpec(
         catalog_key(format_name),
         # Months and sessions are both windows of time: Dagster maps a month to the sessions in it.
-        deps=[table_key(EXPORTED_SOURCE, table) for table in _EXPORTED_TABLES],
+        # Which source a contract-day is taken from is decided at the export: it may be any of the market's.
+        deps=[table_key(source, table) for table in _EXPORTED_TABLES for source in trading_at("NSE", table)],
         description=(
             f"Minute bars of an underlying, its futures and options as a {format_name} catalog: one month of one"
             " underlying, replaced as a whole, published only when the engine has confirmed it."
@@ -134,6 +133,7 @@ def _materialized(
             "manifest": dg.MetadataValue.path(str(published.manifest)),
             "catalog_hash": published.catalog_hash,
             "engine": published.engine,
+            "sources": ", ".join(published.sources),
             "first_session": sessions[0].isoformat(),
             "last_session": sessions[-1].isoformat(),
             **{f"count_{name}": count for name, count in published.counts.items()},

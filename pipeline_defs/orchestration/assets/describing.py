@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OWNERS: Final = ("team:market-data",)
 
 INGESTION, API_INGESTION, BARS, CATALOGS = "ingestion", "api_ingestion", "bars", "catalogs"
+RECONCILIATION: Final = "reconciliation"
 """Groups."""
 
 

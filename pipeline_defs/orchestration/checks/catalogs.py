@@ -7,11 +7,12 @@ from typing import Final
 import dagster as dg
 
 from pipeline_defs.orchestration import comparisons
-from pipeline_defs.orchestration.assets.catalogs import EXPORTED_SOURCE, catalog_key
+from pipeline_defs.orchestration.assets.catalogs import catalog_key
 from pipeline_defs.orchestration.assets.describing import failures_explained, partitioned_check
 from pipeline_defs.orchestration.checks.judging import Judgement, result_of
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
+from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.locations import Location, S3Location
 from pipeline_defs.warehouse.connection import Warehouse
 
@@ -89,8 +90,12 @@ def judge_manifest(place: Location) -> Judgement:
 
 
 def judge_sessions(warehouse: Warehouse, underlying: str, sessions: list[dt.date]) -> Judgement:
-    """Look for sessions of which the warehouse has no option bar of an underlying."""
-    missing = comparisons.sessions_without_bars(warehouse, EXPORTED_SOURCE, underlying, sessions)
+    """Look for sessions of which the warehouse has no option bar of an underlying that an export would take."""
+    from pipeline_defs.warehouse.precedence import load_precedence  # noqa: PLC0415 -- imports polars
+
+    with failures_explained():
+        sources = load_precedence(load_settings().home).order("options_ticks", "NSE")
+    missing = comparisons.sessions_without_bars(warehouse, sources, underlying, sessions)
     return Judgement(
         not missing,
         f"{len(sessions)} sessions",
