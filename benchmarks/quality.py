@@ -4,7 +4,7 @@ r"""What it costs to check a day, against loading it.
 and server together) and of wall seconds, on one embedded server, in turns.
 
 load            the load step of the option rows into empty tables, with hourly and daily bars
-check           every check of the options, the results stored
+check           every check of the options, with the indices' minutes beside them, the results stored
 check_again     the same once more: nothing new to store
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -51,12 +52,14 @@ def main() -> None:
 
 def run(server: Server, folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """Measure everything."""
-    landing = one_file(generate(benchmark_day(options.rows), folder / "day").landing, folder / "one")
-    batch = next(
-        replace(batch, delivery=None)
-        for batch in NseCsvSource().fetch(ImportRequest(path=landing))
-        if batch.table == "options_ticks"
-    )
+    delivered = generate(benchmark_day(options.rows), folder / "day").landing
+    landing = one_file(delivered, folder / "one")
+    for indices in delivered.rglob("*_INDICES_*.csv"):
+        shutil.copy(indices, landing)
+    batches = {
+        batch.table: replace(batch, delivery=None) for batch in NseCsvSource().fetch(ImportRequest(path=landing))
+    }
+    batch = batches["options_ticks"]
     outcomes: dict[str, Outcome] = {}
 
     def check() -> None:
@@ -67,6 +70,7 @@ def run(server: Server, folder: Path, options: argparse.Namespace) -> dict[str, 
     results: dict[str, list[dict[str, float]]] = {"load": [], "check": [], "check_again": []}
     for _ in range(options.rounds):
         server.empty()
+        load(server.url, batches["spot_prices"])
         results["load"].append(server.measure(lambda: load(server.url, batch)))
         results["check"].append(server.measure(check))
         results["check_again"].append(server.measure(check))

@@ -87,23 +87,19 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
     """
     # A daily bar of a derivative spans a life of its own; only shares have enough of their like.
     judged = series.filter((pl.col("bar_seconds") < DAY) | (pl.col("kind") == "EQ"))
-    moves = _with_scales(_moves(judged))
-    limit = pl.max_horizontal(MOST_SCALES * pl.col("scale"), pl.col("material"))
-    came, went = pl.col("came"), pl.col("went")
-    spike = (
-        (came.abs() > limit)
-        & (went.abs() > limit)
-        & (came * went < 0)
-        & ((came + went).abs() < _RETURNED_SHARE * pl.min_horizontal(came.abs(), went.abs()))
-    )
-    wick = pl.max_horizontal("above", "below") > limit
-    days = pl.col("from_before").abs() > pl.max_horizontal(MOST_SCALES * pl.col("scale"), MATERIAL_DAYS)
-    moves = moves.with_columns(from_before=_from_before(day, moves))
-    candidates = moves.filter(spike | wick | days).with_columns(
-        jump=pl.when(days.fill_null(value=False))
+    moves = _moves(judged).with_columns(from_before=_from_before(day, judged))
+    # No limit is below what is material: on most days nothing is, and no scale need be worked out.
+    none = pl.lit(0.0)
+    if moves.filter(_jumps(none) | _sticks_out(none) | _strays(none)).height:
+        moves = _with_scales(moves)
+    else:
+        moves = moves.clear().with_columns(scale=none)
+    scale = pl.col("scale")
+    candidates = moves.filter(_jumps(scale) | _sticks_out(scale) | _strays(scale)).with_columns(
+        jump=pl.when(_strays(scale).fill_null(value=False))
         .then("from_before")
-        .when(spike.fill_null(value=False))
-        .then(came)
+        .when(_jumps(scale).fill_null(value=False))
+        .then("came")
         .otherwise(pl.when(pl.col("above") >= pl.col("below")).then("above").otherwise(-pl.col("below")))
     )
     found = _alone(candidates, moves, day.instruments) if candidates.height else candidates
@@ -114,12 +110,38 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
     ]
     keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(
-        moves.height,
+        judged.height,
         found.height,
         f"moves within {MOST_SCALES:.0f} scales of their class, or that last",
-        f"{found.height} of {moves.height} prices came and went" if found.height else f"{moves.height} prices",
+        f"{found.height} of {judged.height} prices came and went" if found.height else f"{judged.height} prices",
         failures=describe(day, keys, notes),
     )
+
+
+def _limit(scale: pl.Expr) -> pl.Expr:
+    return pl.max_horizontal(MOST_SCALES * scale, pl.col("material"))
+
+
+def _jumps(scale: pl.Expr) -> pl.Expr:
+    """Tell whether a price leaves and returns."""
+    came, went, limit = pl.col("came"), pl.col("went"), _limit(scale)
+    left = (came + went).abs()
+    return (
+        (came.abs() > limit)
+        & (went.abs() > limit)
+        & (came * went < 0)
+        & (left < _RETURNED_SHARE * pl.min_horizontal(came.abs(), went.abs()))
+    )
+
+
+def _sticks_out(scale: pl.Expr) -> pl.Expr:
+    """Tell whether a high or low lies far outside of what surrounds it."""
+    return pl.max_horizontal("above", "below") > _limit(scale)
+
+
+def _strays(scale: pl.Expr) -> pl.Expr:
+    """Tell whether a day's close is far from the days before."""
+    return pl.col("from_before").abs() > pl.max_horizontal(MOST_SCALES * scale, MATERIAL_DAYS)
 
 
 def _from_before(day: Day, moves: pl.DataFrame) -> pl.Series:

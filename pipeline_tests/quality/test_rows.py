@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline_defs.quality.rows import _plain
 from pipeline_defs.quality.specs import MOST_FAILURES, SPECS, specs_of
 from pipeline_tests.quality.conftest import failing
 from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option, pair
@@ -26,6 +30,15 @@ def test_each_table_has_its_checks_and_each_check_says_what_to_do() -> None:
     assert {spec.name for spec in specs_of("options_ticks")} >= {"crossed_quotes", "intrinsic_bounds", "outliers"}
     assert len({spec.name for spec in SPECS}) == len(SPECS)
     assert all(spec.meaning.endswith(".") and spec.advice.endswith(".") for spec in SPECS)
+
+
+@given(st.decimals(0, 10**12, places=8))
+def test_a_value_is_told_exactly_and_without_the_zeros_of_its_type(value: Decimal) -> None:
+    text = _plain(value)
+
+    assert Decimal(text) == value
+    assert "E" not in text
+    assert "." not in text or text[-1] not in "0."
 
 
 @pytest.mark.parametrize(
