@@ -35,11 +35,34 @@ INSERT INTO gap_requests (dataset, source, trade_date, bar_seconds, instrument_i
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 
-_FORGET: Final = """
-DELETE FROM gap_requests AS g
+_ASKED_BEFORE: Final = """
+SELECT DISTINCT g.dataset, g.source, g.bar_seconds, g.trade_date FROM gap_requests AS g
 WHERE (%(dataset)s::text IS NULL OR g.dataset = %(dataset)s) AND (%(source)s::text IS NULL OR g.source = %(source)s)
   AND (%(first)s::date IS NULL OR g.trade_date >= %(first)s) AND (%(last)s::date IS NULL OR g.trade_date <= %(last)s)
-RETURNING g.dataset, g.source, g.bar_seconds, g.trade_date
+"""
+
+# Of what was asked, only that which stayed missing is remembered: what is lost later is worth a question.
+_NARROW: Final = """
+WITH touched AS (
+    SELECT * FROM unnest(%(datasets)s::text[], %(sources)s::text[], %(dates)s::date[], %(seconds)s::integer[])
+        AS t (dataset, source, trade_date, bar_seconds)
+), kept AS (
+    SELECT DISTINCT ON (g.dataset, g.source, g.trade_date, g.bar_seconds, g.instrument_id, g.gap_start)
+           g.dataset, g.source, g.trade_date, g.bar_seconds, g.instrument_id, g.gap_start, g.gap_end,
+           r.supply, r.asked_at
+    FROM touched
+    JOIN session_gaps AS g USING (dataset, source, trade_date, bar_seconds)
+    JOIN gap_requests AS r USING (dataset, source, trade_date, bar_seconds)
+    WHERE g.cause IN ('source_missing', 'no_trade') AND (g.kind IS NULL OR g.instrument_id IS NOT NULL)
+      AND (r.instrument_id IS NULL OR r.instrument_id = g.instrument_id)
+      AND r.gap_start <= g.gap_start AND r.gap_end >= g.gap_end
+    ORDER BY g.dataset, g.source, g.trade_date, g.bar_seconds, g.instrument_id, g.gap_start, r.asked_at DESC
+), gone AS (
+    DELETE FROM gap_requests AS r USING touched AS t
+    WHERE (r.dataset, r.source, r.trade_date, r.bar_seconds) = (t.dataset, t.source, t.trade_date, t.bar_seconds)
+)
+INSERT INTO gap_requests (dataset, source, trade_date, bar_seconds, instrument_id, gap_start, gap_end, supply, asked_at)
+SELECT * FROM kept
 """
 
 # A day that was held whole is so, too, after one of its instruments was asked for again: the load keeps the mark.
@@ -170,15 +193,18 @@ class Backfiller:
         stale = {_partition(gap) for gap in list_gaps(self.warehouse, scope, causes=_CHANGES_BY_ITSELF)}
         if ask_again:
             with self.warehouse.connect() as connection:
-                stale |= set(connection.execute(_FORGET, _parameters(scope)).fetchall())
-        before = {_key(one): one.present_minutes for one in self._assess(stale)}
+                stale |= set(connection.execute(_ASKED_BEFORE, _parameters(scope)).fetchall())
+        before = {_key(one): one.present_minutes for one in self._assess(stale, ask_again=ask_again)}
         fillable = list_gaps(self.warehouse, scope, only_fillable=True)
         planned = tuple(plan_refills(self.warehouse, fillable, self.supplies))
         if dry_run:
+            if ask_again:
+                self._assess(stale)
             return Backfill(planned)
         done = tuple(self._refill(refill) for refill in planned)
         touched = {_partition(gap) for gap in fillable}
         assessments = self._assess(touched)
+        self._narrow(touched)
         filled = sum(one.present_minutes - before[_key(one)] for one in assessments)
         left = list_gaps(self.warehouse, scope, causes=("source_missing", "quarantined"))
         asked: dict[tuple[str, str, int, dt.date], list[Gap]] = {}
@@ -187,9 +213,9 @@ class Backfiller:
         remaining = tuple(gap for gap in left if any(_is_of(gap, one) for one in asked.get(_partition(gap), ())))
         return Backfill(planned, done, tuple(assessments), filled, remaining)
 
-    def _assess(self, partitions: set[tuple[str, str, int, dt.date]]) -> list[Assessment]:
+    def _assess(self, partitions: set[tuple[str, str, int, dt.date]], *, ask_again: bool = False) -> list[Assessment]:
         wanted = [(Series(table, source, seconds, day, day), day) for table, source, seconds, day in sorted(partitions)]
-        return list(assess(self.warehouse, wanted, supplies=self.supplies, now=self.clock()))
+        return list(assess(self.warehouse, wanted, supplies=self.supplies, now=self.clock(), ask_again=ask_again))
 
     def _refill(self, refill: Refill) -> Refilled:
         if self.on_progress is not None:
@@ -249,6 +275,12 @@ class Backfiller:
         ]  # fmt: skip
         with self.warehouse.connect() as connection, connection.cursor() as cursor:
             cursor.executemany(_REMEMBER, rows)
+
+    def _narrow(self, partitions: set[tuple[str, str, int, dt.date]]) -> None:
+        ordered, names = sorted(partitions), ("datasets", "sources", "seconds", "dates")
+        columns = {name: [key[at] for key in ordered] for at, name in enumerate(names)}
+        with self.warehouse.connect() as connection:
+            connection.execute(_NARROW, columns)
 
     def _keep_marks(self, refill: Refill, reports: list[LoadReport]) -> None:
         if refill.symbols is None:
