@@ -122,6 +122,7 @@ def assess(
     *,
     supplies: Supplies | None = None,
     now: dt.datetime | None = None,
+    ask_again: bool = False,
 ) -> Iterator[Assessment]:
     """Assess partitions, each in a transaction of its own.
 
@@ -131,6 +132,8 @@ def assess(
         As in `assess_partition`.
     wanted : iterable of (Series, datetime.date)
         Which.
+    ask_again : bool, default False
+        Take no account of what the sources were asked before.
 
     Yields
     ------
@@ -155,7 +158,7 @@ def assess(
                 edge_note=hours.closed_reason or hours.edge_note,
                 middle_note=hours.middle_note,
                 not_fillable=supply.not_fillable(series.dataset, series.bar_seconds, trade_date, at),
-                supply=supply.fingerprint(trade_date),
+                supply=None if ask_again else supply.fingerprint(trade_date),
             )
 
             def work(

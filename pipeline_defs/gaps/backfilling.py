@@ -11,12 +11,13 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import NothingGivenError, PipelineError
 from pipeline_defs.gaps.assessing import Assessment, assess
 from pipeline_defs.gaps.ledger import Gap, Scope, list_gaps
 from pipeline_defs.gaps.planning import Refill, plan_refills
+from pipeline_defs.gaps.remembering import PartitionKey, asked_before, keep_marks, narrow, remember
 from pipeline_defs.gaps.series import Series
 from pipeline_defs.gaps.supply import FileSupply, Supplies
 from pipeline_defs.schema.batches import ImportRequest, Source
@@ -29,30 +30,6 @@ if TYPE_CHECKING:
 
     from pipeline_defs.schema.batches import ImportBatch, SourceMetadata
     from pipeline_defs.warehouse.connection import Warehouse
-
-_REMEMBER: Final = """
-INSERT INTO gap_requests (dataset, source, trade_date, bar_seconds, instrument_id, gap_start, gap_end, supply)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
-
-_FORGET: Final = """
-DELETE FROM gap_requests AS g
-WHERE (%(dataset)s::text IS NULL OR g.dataset = %(dataset)s) AND (%(source)s::text IS NULL OR g.source = %(source)s)
-  AND (%(first)s::date IS NULL OR g.trade_date >= %(first)s) AND (%(last)s::date IS NULL OR g.trade_date <= %(last)s)
-RETURNING g.dataset, g.source, g.bar_seconds, g.trade_date
-"""
-
-# A day that was held whole is so, too, after one of its instruments was asked for again: the load keeps the mark.
-_KEEP_MARK: Final = """
-UPDATE loads AS n SET delivery_digest = o.delivery_digest, delivery_parts = o.delivery_parts
-FROM loads AS o
-WHERE n.load_id = ANY (%(load_ids)s) AND n.delivery_digest IS NULL AND n.status = 'complete'
-  AND o.load_id = (SELECT max(p.load_id) FROM loads AS p
-                   WHERE (p.dataset, p.source, p.trade_date, p.bar_seconds)
-                       = (n.dataset, n.source, n.trade_date, n.bar_seconds) AND p.load_id < n.load_id)
-  AND o.delivery_digest IS NOT NULL AND o.status <> 'rejected' AND o.underlying IS NULL
-  AND (o.code_version, o.api_version) = (n.code_version, n.api_version)
-"""
 
 _CHANGES_BY_ITSELF: Final = ("source_missing", "not_yet_due")
 """Causes that the passing of time, or a file that arrives, turns into another."""
@@ -169,27 +146,29 @@ class Backfiller:
         """
         stale = {_partition(gap) for gap in list_gaps(self.warehouse, scope, causes=_CHANGES_BY_ITSELF)}
         if ask_again:
-            with self.warehouse.connect() as connection:
-                stale |= set(connection.execute(_FORGET, _parameters(scope)).fetchall())
-        before = {_key(one): one.present_minutes for one in self._assess(stale)}
+            stale |= asked_before(self.warehouse, scope)
+        before = {_key(one): one.present_minutes for one in self._assess(stale, ask_again=ask_again)}
         fillable = list_gaps(self.warehouse, scope, only_fillable=True)
         planned = tuple(plan_refills(self.warehouse, fillable, self.supplies))
         if dry_run:
+            if ask_again:
+                self._assess(stale)
             return Backfill(planned)
         done = tuple(self._refill(refill) for refill in planned)
         touched = {_partition(gap) for gap in fillable}
         assessments = self._assess(touched)
+        narrow(self.warehouse, touched)
         filled = sum(one.present_minutes - before[_key(one)] for one in assessments)
         left = list_gaps(self.warehouse, scope, causes=("source_missing", "quarantined"))
-        asked: dict[tuple[str, str, int, dt.date], list[Gap]] = {}
+        asked: dict[PartitionKey, list[Gap]] = {}
         for gap in fillable:
             asked.setdefault(_partition(gap), []).append(gap)
         remaining = tuple(gap for gap in left if any(_is_of(gap, one) for one in asked.get(_partition(gap), ())))
         return Backfill(planned, done, tuple(assessments), filled, remaining)
 
-    def _assess(self, partitions: set[tuple[str, str, int, dt.date]]) -> list[Assessment]:
+    def _assess(self, partitions: set[PartitionKey], *, ask_again: bool = False) -> list[Assessment]:
         wanted = [(Series(table, source, seconds, day, day), day) for table, source, seconds, day in sorted(partitions)]
-        return list(assess(self.warehouse, wanted, supplies=self.supplies, now=self.clock()))
+        return list(assess(self.warehouse, wanted, supplies=self.supplies, now=self.clock(), ask_again=ask_again))
 
     def _refill(self, refill: Refill) -> Refilled:
         if self.on_progress is not None:
@@ -224,8 +203,9 @@ class Backfiller:
         except PipelineError as failure:
             error = str(failure)
         if error is None:
-            self._remember(refill, fingerprints)
-        self._keep_marks(refill, reports)
+            remember(self.warehouse, refill.gaps, fingerprints)
+        if refill.symbols is not None:
+            keep_marks(self.warehouse, reports)
         return Refilled(refill, tuple(reports), error)
 
     @contextmanager
@@ -240,21 +220,6 @@ class Backfiller:
                 for day in sorted({gap.trade_date for gap in refill.gaps}):
                     supply.restore(day, Path(folder))
                 yield self.supplies.make_source(refill.source, path=folder)
-
-    def _remember(self, refill: Refill, fingerprints: dict[dt.date, str]) -> None:
-        rows = [
-            (gap.dataset, gap.source, gap.trade_date, gap.bar_seconds, gap.instrument_id, gap.gap_start, gap.gap_end,
-             fingerprints[gap.trade_date])
-            for gap in refill.gaps
-        ]  # fmt: skip
-        with self.warehouse.connect() as connection, connection.cursor() as cursor:
-            cursor.executemany(_REMEMBER, rows)
-
-    def _keep_marks(self, refill: Refill, reports: list[LoadReport]) -> None:
-        if refill.symbols is None:
-            return
-        with self.warehouse.connect() as connection:
-            connection.execute(_KEEP_MARK, {"load_ids": [report.load_id for report in reports]})
 
 
 class _Narrowed(Source):
@@ -271,11 +236,11 @@ class _Narrowed(Source):
         return (batch for batch in self._source.fetch(request) if (batch.table, batch.bar_seconds) in self._kinds)
 
 
-def _partition(gap: Gap) -> tuple[str, str, int, dt.date]:
+def _partition(gap: Gap) -> PartitionKey:
     return gap.dataset, gap.source, gap.bar_seconds, gap.trade_date
 
 
-def _key(assessment: Assessment) -> tuple[str, str, int, dt.date]:
+def _key(assessment: Assessment) -> PartitionKey:
     return assessment.dataset, assessment.source, assessment.bar_seconds, assessment.trade_date
 
 
@@ -283,7 +248,3 @@ def _is_of(gap: Gap, asked: Gap) -> bool:
     """Tell whether a gap is a part of one that was asked about."""
     is_same = None in {gap.instrument_id, asked.instrument_id} or gap.instrument_id == asked.instrument_id
     return is_same and gap.gap_start < asked.gap_end and gap.gap_end > asked.gap_start
-
-
-def _parameters(scope: Scope) -> dict[str, Any]:
-    return {"dataset": scope.dataset, "source": scope.source, "first": scope.first, "last": scope.last}

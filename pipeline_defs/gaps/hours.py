@@ -12,6 +12,7 @@ from typing import Final
 
 from pipeline_defs.markets.market import market
 from pipeline_defs.markets.session_tables import DRILL, hours_on
+from pipeline_defs.markets.sessions import continuous_until, session_on
 
 FILE_GRACE: Final = dt.timedelta(hours=5, minutes=30)
 """How long after the close files may still arrive: at the NSE until 21:00, by which vendors have delivered."""
@@ -76,16 +77,13 @@ def expected_hours(market_name: str, dataset: str, trade_date: dt.date) -> Expec
         closes = calendar.close(trade_date)
         return Expected(calendar.open(trade_date), closes, closes)
     segment = _SEGMENTS[dataset]
-    hours = hours_on(trade_date, segment)
-    if hours is None:
+    hours, session = hours_on(trade_date, segment), session_on(trade_date, segment)
+    if hours is None or session is None:
         return Expected(None, None, None, f"no session of segment {segment}")
-    opens, until, closes = (
-        calendar._instant(trade_date, time)  # noqa: SLF001 -- a segment's hours in the market's zone
-        for time in (hours.open, hours.continuous_until, hours.close)
-    )
     note = None
     if hours.kind == DRILL:
         note = f"disaster-recovery drill with a break: {hours.source}"
     elif _UNCERTAIN in hours.source:
         note = f"the hours of this session are not known exactly: {hours.source}"
-    return Expected(opens, until, closes, None, note, note if hours.kind == DRILL else None)
+    until = continuous_until(trade_date, segment)
+    return Expected(session.open, until, session.close, None, note, note if hours.kind == DRILL else None)

@@ -105,9 +105,12 @@ def test_a_source_that_answers_the_same_hole_is_not_asked_for_ever(
 
     assert fill(warehouse, settings, exchange).planned == ()
     assert len(exchange.requests) == 1
+    assert len(fill(warehouse, settings, exchange, ask_again=True, dry_run=True).planned) == 1
+    assert [gap.fillable for gap in list_gaps(warehouse, Scope())] == [False]
     again = fill(warehouse, settings, exchange, ask_again=True)
     assert len(again.planned) == 1
     assert len(exchange.requests) == 2
+    assert fill(warehouse, settings, exchange).planned == ()
 
 
 def test_a_source_that_cannot_be_asked_stays_to_be_asked(
@@ -165,6 +168,12 @@ def test_a_day_without_a_load_between_two_is_asked_for_and_no_other_day(
     assert outcome.filled_minutes == 48
     (series,) = list_series(warehouse)
     assert (series.first, series.last) == (DAY - day, DAY + day)
+
+    # What was filled and is lost later is worth a question again.
+    with warehouse.connect() as connection:
+        connection.execute("DELETE FROM spot_prices WHERE \"timestamp\" = '2025-08-13 12:00Z'")
+    assert assess(warehouse, settings, exchange).fillable_minutes == 2
+    assert fill(warehouse, settings, exchange).filled_minutes == 2
 
 
 def test_a_pair_that_answered_nothing_all_day_is_missed(

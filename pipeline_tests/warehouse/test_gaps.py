@@ -414,3 +414,16 @@ def test_two_assessments_of_one_partition_queue_and_readers_see_a_whole_one(
         seen = set(pool.map(once, range(12)))
     assert seen == {(5, 0)}
     assert ask("SELECT count(*) FROM gap_assessments") == [(1,)]
+
+
+def test_what_retention_has_deleted_is_not_fillable(
+    assessed: Callable[..., list[tuple[Any, ...]]], warehouse: Warehouse, ask: Ask
+) -> None:
+    with warehouse.connect() as connection:
+        connection.execute("INSERT INTO dropped_observations VALUES ('spot_prices', '2019-02-01 00:00Z')")
+
+    assert assessed() == [(None, 0, 10, 10, "source_missing", False)]
+    assert ask("SELECT detail FROM session_gaps") == [
+        ("no load of this session; retention has deleted spot_prices before 2019-02-01",)
+    ]
+    assert assessed(dataset="futures_ticks")[-1][-1] is True

@@ -114,6 +114,9 @@ BEGIN
     -- The caller puts refused rows here: instrument, an instant inside its slot (null: all slots), load, reason.
     CREATE TEMP TABLE IF NOT EXISTS refused_minutes
         (instrument_id integer, inside timestamptz, load_id bigint, reason text) ON COMMIT DROP;
+    not_fillable := coalesce((
+        SELECT format('retention has deleted %s before %s', for_dataset, dropped_before::date)
+        FROM dropped_observations WHERE table_name = for_dataset AND dropped_before >= day_end), not_fillable);
     DELETE FROM gap_assessments
     WHERE (dataset, source, trade_date, bar_seconds) = (for_dataset, for_source, for_date, for_seconds);
     IF opens IS NULL THEN
