@@ -240,6 +240,17 @@ def test_ticks_are_counted_in_the_contracts_own_tick_size(sides: Sides) -> None:
     assert {(one.instrument_id, one.tolerance) for one in listed} == {(sides.ids[1], TICK_SIZE)}
 
 
+@pytest.mark.parametrize(("left", "right"), [(10_000, 10_101), (10_101, 10_000)])
+def test_a_share_is_of_the_larger_value(sides: Sides, left: int, right: int) -> None:
+    sides.put("left", {(0, 1): bar("10.00", left), (1, 1): bar("10.00", left)})
+    sides.put("right", {(0, 1): bar("10.00", right), (1, 1): bar("10.00", right + (right > left) - (right < left))})
+
+    found = sides.compare()
+
+    (one,) = worst_disagreements(sides.warehouse, [found.reconciliation_id])
+    assert (one.instrument_id, one.field) == (sides.ids[1], "volume")
+
+
 def test_a_field_without_a_tolerance_is_not_compared(sides: Sides) -> None:
     sides.put("left", {(0, 1): bar("10.00", volume=1)})
     sides.put("right", {(0, 1): bar("10.00", volume=1_000)})
@@ -274,6 +285,28 @@ def test_a_finer_source_is_brought_to_the_coarser_ones_bars_from_the_sessions_op
 
     assert (hourly.compared, hourly.agreeing, hourly.only_left + hourly.only_right) == (3, 3, 0)
     assert [(one.compared, one.agreeing) for one in daily] == [(1, 1)] * 3
+
+
+def test_a_stored_day_speaks_for_a_source_that_has_its_minutes_too(sides: Sides) -> None:
+    sides.put("left", {(0, 1): bar("3.00", 10)})
+    sides.put("both", {(0, 375): bar("10.00", 500)}, DAY)
+    with sides.warehouse.connect() as connection:
+        connection.execute("UPDATE options_ticks SET source = 'both' WHERE source = 'left'")
+    sides.put("right", {(0, 375): bar("10.00", 500)}, DAY)
+
+    assert sides.compare("both", bar_seconds=DAY, tolerances=tolerances("daily")).agrees
+
+
+def test_between_two_last_trades_there_is_no_average(sides: Sides) -> None:
+    last_half_hour: Rows = {(0, 350): bar("10.00"), (0, 375): bar("20.00")}
+    sides.put("minutes", last_half_hour)
+    sides.put("others", {**last_half_hour, (0, 375): bar("15.00", high=Decimal(20))})
+    sides.put("official", {(0, 375): bar("15.00", 150, open=Decimal(10), low=Decimal(10), high=Decimal(20))}, DAY)
+    closes = [one for one in tolerances("daily") if one.field == "close"]
+
+    assert not sides.compare("minutes", "others", bar_seconds=DAY, tolerances=closes).agrees
+    assert sides.compare("minutes", "official", bar_seconds=DAY, tolerances=closes).agrees
+    assert sides.compare("official", "minutes", bar_seconds=DAY, tolerances=closes).agrees
 
 
 def test_ticks_agree_with_the_minutes_that_they_make(sides: Sides, load: Load) -> None:
