@@ -14,6 +14,7 @@ defs: dg.Definitions = dg.Definitions(
     assets=[
         *map(assets.build_source_assets, sources),
         assets.build_bar_assets(trading_at("NSE", "options_ticks")),
+        assets.build_greeks_asset(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
         uploads.uploads_asset,
@@ -21,6 +22,7 @@ defs: dg.Definitions = dg.Definitions(
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),
         *checks.build_bar_checks(),
+        assets.build_greeks_checks(),
         *map(checks.build_catalog_checks, formats),
     ],
     resources=resources.build_resources(sources, formats),

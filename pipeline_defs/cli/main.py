@@ -16,6 +16,7 @@ from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
+from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.record import record
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
@@ -42,6 +43,7 @@ for command in (
     uploads,
     record,
     terms,
+    rates,
     export,
     certify,
     corrections,

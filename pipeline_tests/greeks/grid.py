@@ -6,11 +6,12 @@ Run it to print the largest errors: ``python -m pipeline_tests.greeks.grid``.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import QuantLib as ql
+import QuantLib
 
 from pipeline_defs.greeks import black
 from pipeline_defs.greeks.implied import implied_volatility
@@ -46,10 +47,8 @@ class Grid:
     def quantlib(self) -> dict[str, Floats]:
         """Ask QuantLib's BlackCalculator, row by row."""
         c = self.contracts
-        rows = [
-            _ask(*row)
-            for row in zip(c.forward, c.strike, c.years, c.rate, c.is_call, self.volatility, self.spot, strict=True)
-        ]
+        columns = (c.forward, c.strike, c.years, c.rate, c.is_call, self.volatility, self.spot)
+        rows = [_ask(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -63,18 +62,17 @@ def full_grid() -> Grid:
     return Grid(contracts, volatility, spot)
 
 
-def _ask(
-    forward: float, strike: float, years: float, rate: float, is_call: bool, volatility: float, spot: float
-) -> dict[str, float]:
-    payoff = ql.PlainVanillaPayoff(ql.Option.Call if is_call else ql.Option.Put, float(strike))
-    told = ql.BlackCalculator(payoff, float(forward), float(volatility * np.sqrt(years)), float(np.exp(-rate * years)))
+def _ask(row: tuple[float, ...]) -> dict[str, float]:
+    forward, strike, years, rate, is_call, volatility, spot = row
+    payoff = QuantLib.PlainVanillaPayoff(QuantLib.Option.Call if is_call else QuantLib.Option.Put, strike)
+    told = QuantLib.BlackCalculator(payoff, forward, volatility * math.sqrt(years), math.exp(-rate * years))
     value = told.value()
     return {
         "price": value,
         "future_delta": told.deltaForward(),
         "future_gamma": told.gammaForward(),
         "future_vega": told.vega(years),
-        "future_theta": told.theta(float(forward), years),
+        "future_theta": told.theta(forward, years),
         "future_rho": -years * value,
         "spot_delta": told.delta(spot),
         "spot_gamma": told.gamma(spot),

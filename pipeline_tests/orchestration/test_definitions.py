@@ -15,7 +15,17 @@ from pipeline_defs.sources.registry import SOURCES, trading_at
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ["polars", "psycopg", "pyarrow", "pandas", "nautilus_trader", "backtrader", "pandas_market_calendars"]
+HEAVY = [
+    "polars",
+    "scipy",
+    "matplotlib",
+    "psycopg",
+    "pyarrow",
+    "pandas",
+    "nautilus_trader",
+    "backtrader",
+    "pandas_market_calendars",
+]
 
 BARS = ("options_hourly", "options_daily")
 
@@ -49,6 +59,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
     assert keys == {
         *(f"{source}/{table}" for source, entry in SOURCES.items() for table in entry.tables),
         *BARS,
+        "option_greeks",
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
         "manual_csv/uploads",
@@ -59,7 +70,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads"}, spec.key
+        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "greeks", "catalogs", "uploads"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
         assert (spec.partitions_def is None) == (spec.group_name == "uploads"), spec.key
@@ -95,6 +106,8 @@ def test_checks_that_mean_wrong_data_block() -> None:
         "rows_accounted_for",
         "no_rows_without_load",
         "bars_equal_ticks",
+        "greeks_within_bounds",
+        "volatility_reprices",
         "engine_verified",
         "manifest_intact",
         "parity",
