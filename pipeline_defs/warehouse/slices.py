@@ -19,6 +19,7 @@ from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.exports import MarketSlice, TickSlice
 from pipeline_defs.schema.tables import DAY, MINUTE, TICK
 from pipeline_defs.warehouse.actions import read_actions
+from pipeline_defs.warehouse.exported_greeks import open_greeks
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
@@ -95,6 +96,7 @@ def open_market_slice(
     resolutions: Sequence[int] = (),
     with_ticks: bool = False,
     bars_from_ticks: bool = False,
+    with_greeks: bool = False,
 ) -> Iterator[MarketSlice]:
     """Describe what the warehouse holds of an underlying, with readers for its bars and ticks.
 
@@ -118,6 +120,8 @@ def open_market_slice(
         Give the ticks, too, where there are any.
     bars_from_ticks : bool, default False
         Make the bars of `bar_seconds` out of ticks, whatever bars are stored.
+    with_greeks : bool, default False
+        Give the Greeks of the options' bars, too.
 
     Yields
     ------
@@ -127,8 +131,8 @@ def open_market_slice(
     Raises
     ------
     ExportError
-        If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, or `known_at` has no
-        zone.
+        If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, `known_at` has no
+        zone, or Greeks are wanted that are not there for every option bar.
 
     """
     import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
@@ -174,6 +178,7 @@ def open_market_slice(
             ticks=ticks,
             settlements=None if selection.fractional else read_settlements(connection, selection),
             actions=None if selection.fractional else read_actions(connection, selection),
+            read_greeks=open_greeks(connection, selection, stored.coverage) if with_greeks else None,
         )
         if bars_from_ticks:
             (market,) = _derived(market, [bar_seconds])
@@ -246,6 +251,7 @@ def _derived(market: MarketSlice, resolutions: Sequence[int]) -> tuple[MarketSli
             .join(pl.concat(counts[seconds]), on="instrument_id", how="inner", maintain_order="left")
             .select(market.instruments.columns),
             read_bars=reader(seconds),
+            read_greeks=None,
         )
         for seconds in wanted
     )
