@@ -58,7 +58,8 @@ def implied_volatility(contracts: Contracts, price: Floats) -> Floats:
         moneyness = contracts.moneyness
         outside = price / contracts.discount - contracts.intrinsic
         normalised = outside / np.sqrt(contracts.forward * contracts.strike)
-        in_bounds = (normalised > 0) & (normalised < np.exp(moneyness / 2))
+        bound = np.minimum(contracts.forward, contracts.strike)
+        in_bounds = (outside > 0) & (outside < bound) & (normalised < np.exp(moneyness / 2))
         solvable = in_bounds & (contracts.years > 0) & np.isfinite(moneyness)
     total = np.full(price.shape, np.nan)
     rows = np.flatnonzero(solvable)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipeline_defs.greeks.black import Contracts
 from pipeline_defs.greeks.inputs import OPTION_SCHEMA, TERMS_SCHEMA, UNDERLYING_SCHEMA
 from pipeline_defs.greeks.parameters import GreeksParameters
 from pipeline_defs.greeks.rates import RateBook
@@ -18,6 +19,12 @@ EXPIRY = dt.date(2025, 8, 28)
 NOON = dt.datetime(2025, 8, 13, 6, 30, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 BOOK = RateBook(DATE, {"INR": (np.array([0.0]), np.array([0.065]))}, {"NIFTY": 0.0125}, GreeksParameters())
+
+
+def contract(forward: float, strike: float, years: float, rate: float, *, is_call: bool) -> Contracts:
+    """One option, as columns."""
+    forwards, strikes, times, rates = (np.array([value]) for value in (forward, strike, years, rate))
+    return Contracts(forwards, strikes, times, rates, np.array([is_call]))
 
 
 def close_of(day: dt.date) -> dt.datetime:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline_defs.greeks import black
 from pipeline_defs.greeks.implied import implied_volatility
+from pipeline_tests.greeks.frames import contract
 from pipeline_tests.greeks.grid import errors, full_grid
 
 BOUNDS = {
@@ -35,8 +36,7 @@ options = st.tuples(
 
 
 def one(strike: float, moneyness: float, years: float, rate: float, *, is_call: bool) -> black.Contracts:
-    columns = (np.array([value]) for value in (strike * moneyness, strike, years, rate))
-    return black.Contracts(*columns, np.array([is_call]))
+    return contract(strike * moneyness, strike, years, rate, is_call=is_call)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_whatever_the_price_a_volatility_is_above_zero_or_absent(
     [(10.0, 110.0, 1.0), (9.0, 110.0, 1.0), (110.0, 110.0, 1.0), (5.0, 100.0, 0.0), (5.0, np.nan, 1.0), (0.0, 90.0, 1)],
 )
 def test_a_price_that_no_volatility_gives_has_none(price: float, forward: float, years: float) -> None:
-    contracts = black.Contracts(*(np.array([value]) for value in (forward, 100.0, years, 0.0)), np.array([True]))
+    contracts = contract(forward, 100.0, years, 0.0, is_call=True)
 
     assert np.isnan(implied_volatility(contracts, np.array([price]))[0])
 
@@ -143,15 +143,10 @@ def test_many_rows_give_what_each_gives_alone() -> None:
     price = black.price(whole, full_grid().volatility)
     together = implied_volatility(whole, price)
     some = np.arange(0, price.size, 997)
-    alone = [
-        implied_volatility(
-            black.Contracts(
-                *(column[[row]] for column in (whole.forward, whole.strike, whole.years, whole.rate)),
-                whole.is_call[[row]],
-            ),
-            price[[row]],
-        )[0]
-        for row in some
-    ]
+    columns = (whole.forward, whole.strike, whole.years, whole.rate)
+    alone = []
+    for row in some:
+        numbers = [float(column[row]) for column in columns]
+        alone.append(implied_volatility(contract(*numbers, is_call=bool(whole.is_call[row])), price[[row]])[0])
 
     np.testing.assert_array_equal(together[some], alone)

@@ -220,6 +220,6 @@ def test_greeks_that_are_missing_or_behind_are_not_exported(
         export("csv")
     with pytest.raises(ExportError, match=r"what was known earlier cannot be exported with them"):
         export("csv", known_at=dt.datetime.now(dt.UTC))
-    share = {"output": tmp_path / "share", "bar_seconds": 86_400, "with_greeks": True}
+    share: dict[str, Any] = {"output": tmp_path / "share", "bar_seconds": 86_400, "with_greeks": True}
     with pytest.raises(ExportError, match="there is no option, hence no Greeks"):
         export_underlying(computed, "csv", "RELIANCE", TINY_DATE, TINY_DATE, **share)

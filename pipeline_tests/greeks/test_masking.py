@@ -15,7 +15,18 @@ from pipeline_defs.greeks.computing import NUMBERS, with_greeks
 from pipeline_defs.greeks.forwards import with_forwards
 from pipeline_defs.greeks.masking import REASONS
 from pipeline_defs.greeks.parameters import GreeksParameters
-from pipeline_tests.greeks.frames import BOOK, DATE, EXPIRY, MINUTE, NOON, close_of, option, options, underlying
+from pipeline_tests.greeks.frames import (
+    BOOK,
+    DATE,
+    EXPIRY,
+    MINUTE,
+    NOON,
+    close_of,
+    contract,
+    option,
+    options,
+    underlying,
+)
 from pipeline_tests.greeks.frames import underlyings as priced
 
 FUTURE = GreeksParameters()
@@ -128,9 +139,8 @@ def test_the_spot_s_greeks_are_by_the_spot() -> None:
     spot = GreeksParameters(forward_method="spot")
     bars = with_forwards(options(option("250")), priced(underlying("24600", expiry=None)), BOOK, spot)
     (row,) = with_greeks(bars, spot).to_dicts()
-    contracts = black.Contracts(
-        *(np.array([row[name]]) for name in ("forward", "strike", "time_to_expiry_years", "rate")), np.array([True])
-    )
+    numbers = [row[name] for name in ("forward", "strike", "time_to_expiry_years", "rate")]
+    contracts = contract(*numbers, is_call=True)
     bump = 0.5
 
     def value(by: float) -> float:

@@ -224,6 +224,20 @@ def test_the_database_refuses_a_row_that_is_half_filled(imported: Warehouse, ask
         ask(imported, "UPDATE option_greeks SET underlying_timestamp = timestamp + interval '1 minute'")
 
 
+def test_a_delta_beyond_its_bounds_is_found_and_named(imported: Warehouse, ask: Ask) -> None:
+    compute(imported)
+    ask(
+        imported,
+        "UPDATE option_greeks SET delta = -delta WHERE (timestamp, instrument_id) = (SELECT timestamp, instrument_id"
+        " FROM option_greeks WHERE implied_volatility IS NOT NULL ORDER BY 1, 2 LIMIT 1)",
+    )
+    found = find_out_of_bounds(imported, TINY_DATE)
+
+    assert (found.failing, len(found.shown)) == (1, 1)
+    assert found.shown[0].startswith("NIFTY14AUG25")
+    assert 0 < found.worst < 1
+
+
 def deliver(warehouse: Warehouse, table: str, *deliveries: Delivery) -> None:
     source = StubSource(make_batch(*deliveries, table=table))
     list(import_source(warehouse, source, ImportRequest(TRADE_DATE, TRADE_DATE)))
@@ -261,7 +275,7 @@ def test_expiry_is_the_close_of_the_session_also_where_hours_change(warehouse: W
         ),
     )
     compute_session(warehouse, "nse_csv", TRADE_DATE, parameters=GreeksParameters(rate=0.0))
-    seconds = dict(
+    seconds: dict[str, int] = dict(
         ask(
             warehouse,
             "SELECT t.symbol, round(g.time_to_expiry_years * 365 * 86400)::bigint FROM option_greeks AS g"

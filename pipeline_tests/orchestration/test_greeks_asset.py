@@ -94,32 +94,18 @@ def test_the_data_version_follows_the_inputs_and_the_choices_of_a_run(
     assert version() == first
 
 
-def test_a_price_that_was_corrected_since_fails_the_check_until_computed_again(
-    rated: Warehouse, materialize: Callable[[str, str], PartitionRun], instance: dg.DagsterInstance
+def test_a_check_that_fails_names_the_rows(
+    rated: Warehouse, materialize: Callable[[str, str], PartitionRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    materialize("option_greeks", DAY)
-    with rated.connect() as connection:
-        connection.execute(
-            "UPDATE options_ticks AS o SET close = o.close + 1, high = o.high + 1 FROM option_greeks AS g"
-            " WHERE (o.timestamp, o.instrument_id, o.bar_seconds, o.source)"
-            " = (g.timestamp, g.instrument_id, g.bar_seconds, g.source)"
-        )
-        connection.execute("UPDATE option_greeks SET delta = 1.5 * sign(delta) WHERE delta IS NOT NULL")
-    checks = dg.AssetSelection.checks_for_assets(dg.AssetKey("option_greeks"))
-    job = dg.Definitions(
-        asset_checks=list(defs.asset_checks or ()),
-        jobs=[dg.define_asset_job("look", selection=checks)],
-        assets=list(defs.assets or ()),
-        resources=dict(defs.resources or {}),
-    ).resolve_job_def("look")
-    result = job.execute_in_process(instance=instance, partition_key=DAY, raise_on_error=False)
-    found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    del rated
+    monkeypatch.setattr("pipeline_defs.greeks.reading.REPRICE_TOLERANCE", -1.0)
+    run = materialize("option_greeks", DAY)
+    failed = {check.name: check for check in run.checks if not check.passed}
 
-    assert not found["volatility_reprices"].passed
-    assert not found["greeks_within_bounds"].passed
-    assert "off by 1" in str(found["volatility_reprices"].metadata["detail"].value)
-    again = materialize("option_greeks", DAY)
-    assert all(check.passed for check in again.checks)
+    assert set(failed) == {"volatility_reprices"}
+    assert failed["volatility_reprices"].blocking
+    assert failed["volatility_reprices"].metadata["found"].startswith("0 of ")
+    assert failed["volatility_reprices"].metadata["detail"].count("\n- NIFTY14AUG25") == 9
 
 
 def test_choices_have_the_core_s_defaults() -> None:
