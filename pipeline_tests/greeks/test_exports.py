@@ -158,17 +158,20 @@ def test_backtrader_feeds_them_as_lines(export: Callable[..., PublishedExport[An
     assert replay(plain).height == feeds[-1].bar_file.rows
 
 
-@pytest.mark.parametrize("damage", ["another number", "no number", "a word"])
-def test_a_damaged_file_of_backtrader_is_found(export: Callable[..., PublishedExport[Any]], damage: str) -> None:
-    published = export("backtrader")
-    file = next(path for path in sorted(published.path.glob("*_CE_1m.csv")) if "0." in path.read_text())
-    lines = file.read_text().splitlines()
-    row = next(index for index, line in enumerate(lines) if index and not line.endswith(",,,"))
-    fields = lines[row].split(",")
-    fields[7] = {"another number": "0.5", "no number": "", "a word": "nan"}[damage]
-    file.write_text("\n".join([*lines[:row], ",".join(fields), *lines[row + 1 :]]) + "\n")
+def test_a_damaged_file_of_backtrader_is_found(export: Callable[..., PublishedExport[Any]]) -> None:
+    published = export("backtrader", resolutions=[])
+    intact = {path: path.read_text() for path in sorted(published.path.glob("*E_1m.csv"))}
+    damages = {"another number": "0.5", "no number": "", "a word": "nan"}
+    for (file, text), damage in zip(intact.items(), damages.values(), strict=False):
+        lines = text.splitlines()
+        row = next(index for index, line in enumerate(lines) if index and not line.endswith(",,,"))
+        fields = lines[row].split(",")
+        fields[7] = damage
+        file.write_text("\n".join([*lines[:row], ",".join(fields), *lines[row + 1 :]]) + "\n")
+    failures = "\n".join(validate_export(published.path).failures)
 
-    assert any(file.name in failure for failure in validate_export(published.path).failures)
+    for file, damage in zip(intact, damages, strict=False):
+        assert file.name in failures, damage
 
 
 def test_lean_universes_have_the_day_s_last_greeks(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,10 +14,7 @@ from pipeline_defs.greeks.rate_files import read_rates
 from pipeline_defs.greeks.rates import load_rates
 from pipeline_defs.greeks.reading import find_not_repriced, find_out_of_bounds, read_smile, read_state
 from pipeline_defs.greeks.session import GreeksReport, compute_session
-from pipeline_defs.schema.batches import ImportRequest
-from pipeline_defs.warehouse.loading import import_source
 from pipeline_tests.greeks.conftest import TINY_DATE
-from pipeline_tests.warehouse.deliveries import TRADE_DATE, Delivery, StubSource, make_batch, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +26,6 @@ if TYPE_CHECKING:
 
 SPOT = GreeksParameters(forward_method="spot")
 SESSION = Session(TINY_DATE, "nse_csv", 60)
-FUTURE_TERMS = {
-    "kind": "FUT", "symbol": "NIFTY31JAN19FUT", "underlying": "NIFTY", "expiry": dt.date(2019, 1, 31), "venue": "NSE",
-    "currency": "INR",
-}  # fmt: skip
 
 
 def compute(warehouse: Warehouse, parameters: GreeksParameters = SPOT) -> GreeksReport:
@@ -236,54 +228,3 @@ def test_a_delta_beyond_its_bounds_is_found_and_named(imported: Warehouse, ask: 
     assert (found.failing, len(found.shown)) == (1, 1)
     assert found.shown[0].startswith("NIFTY14AUG25")
     assert 0 < found.worst < 1
-
-
-def deliver(warehouse: Warehouse, table: str, *deliveries: Delivery) -> None:
-    source = StubSource(make_batch(*deliveries, table=table))
-    list(import_source(warehouse, source, ImportRequest(TRADE_DATE, TRADE_DATE)))
-
-
-def test_the_contract_itself_comes_before_the_rolling_alias_and_nothing_later_is_seen(
-    warehouse: Warehouse, ask: Ask
-) -> None:
-    deliver(warehouse, "options_ticks", Delivery([("A", 5, "250")], contracts={"A": option("A")}))
-    deliver(
-        warehouse,
-        "futures_ticks",
-        Delivery(
-            [("NIFTY31JAN19FUT", 4, "10900.05"), ("NIFTY31JAN19FUT", 6, "11900")],
-            contracts={"NIFTY31JAN19FUT": FUTURE_TERMS},
-        ),
-    )
-    compute_session(warehouse, "nse_csv", TRADE_DATE, parameters=GreeksParameters(rate=0.065))
-
-    ((price, forward, at),) = ask(
-        warehouse, "SELECT underlying_price, forward, underlying_timestamp FROM option_greeks"
-    )
-    assert (price, forward) == (Decimal("10900.05"), 10900.05)
-    assert at == dt.datetime(2019, 1, 1, 3, 49, tzinfo=dt.UTC)
-
-
-def test_expiry_is_the_close_of_the_session_also_where_hours_change(warehouse: Warehouse, ask: Ask) -> None:
-    late = {**option("L"), "expiry": dt.date(2026, 8, 4)}
-    far = {**option("F"), "expiry": dt.date(2099, 1, 1)}
-    deliver(
-        warehouse,
-        "options_ticks",
-        Delivery(
-            [("A", 5, "250"), ("F", 5, "250"), ("L", 5, "250")], contracts={"A": option("A"), "F": far, "L": late}
-        ),
-    )
-    compute_session(warehouse, "nse_csv", TRADE_DATE, parameters=GreeksParameters(rate=0.0))
-    seconds: dict[str, int] = dict(
-        ask(
-            warehouse,
-            "SELECT t.symbol, round(g.time_to_expiry_years * 365 * 86400)::bigint FROM option_greeks AS g"
-            " JOIN instrument_terms AS t USING (instrument_id)",
-        )
-    )
-    bar = dt.datetime(2019, 1, 1, 3, 50, tzinfo=dt.UTC)
-
-    assert bar + dt.timedelta(seconds=seconds["A"]) == dt.datetime(2019, 1, 31, 10, 0, tzinfo=dt.UTC)
-    assert bar + dt.timedelta(seconds=seconds["L"]) == dt.datetime(2026, 8, 4, 10, 10, tzinfo=dt.UTC)
-    assert (bar + dt.timedelta(seconds=seconds["F"])).date() == dt.date(2099, 1, 1)
