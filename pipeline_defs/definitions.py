@@ -15,6 +15,7 @@ defs: dg.Definitions = dg.Definitions(
     assets=[
         *map(assets.build_source_assets, sources),
         assets.build_bar_assets(trading_at("NSE", "options_ticks")),
+        assets.build_greeks_asset(trading_at("NSE", "options_ticks")),
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
         assets.build_reconciliation_asset(),
@@ -27,6 +28,7 @@ defs: dg.Definitions = dg.Definitions(
         *chain.from_iterable(map(checks.build_quality_checks, sources)),
         *chain.from_iterable(map(gaps.build_gap_checks, sources)),
         *checks.build_bar_checks(),
+        assets.build_greeks_checks(),
         *map(checks.build_catalog_checks, formats),
     ],
     resources=resources.build_resources(sources, formats),

@@ -41,6 +41,7 @@ def export_underlying[Place: Location](
     resolutions: Sequence[int] = (),
     with_ticks: bool = False,
     bars_from_ticks: bool = False,
+    with_greeks: bool = False,
 ) -> PublishedExport[Place]:
     """Export an underlying's bars, verified by the engine, and record the catalog.
 
@@ -58,7 +59,7 @@ def export_underlying[Place: Location](
         Directory or prefix to publish; replaced atomically if it is one of our exports.
     known_at : datetime.datetime, optional
         Export what was known at this instant: an earlier export can be made again, byte for byte.
-    source, bar_seconds, resolutions, with_ticks, bars_from_ticks
+    source, bar_seconds, resolutions, with_ticks, bars_from_ticks, with_greeks
         As for `pipeline_defs.warehouse.slices.open_market_slice`.
 
     Returns
@@ -87,6 +88,7 @@ def export_underlying[Place: Location](
         resolutions=resolutions,
         with_ticks=with_ticks,
         bars_from_ticks=bars_from_ticks,
+        with_greeks=with_greeks,
     ) as market:
         published = export_slice(format_name, market, output)
     record_catalog(

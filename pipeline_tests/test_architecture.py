@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "samples": {"schema", "markets"},
     "plots": set[str](),
     "reconciliation": {"schema", "markets", "warehouse"},
+    "greeks": {"schema", "warehouse"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 )
 @click.option("--from-ticks", is_flag=True, help="Make the bars out of ticks, whatever bars are stored.")
 @click.option("--ticks", is_flag=True, help="Export ticks, too, in formats that have a place for them.")
+@click.option(
+    "--greeks", is_flag=True, help="Export implied volatility and Greeks of options, too; see docs/greeks.md."
+)
 @click.option("--source", help="Whose observations; default: as the declared precedence says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
@@ -46,6 +49,7 @@ def export(
     lengths: tuple[int, ...],
     from_ticks: bool,  # noqa: FBT001 -- click passes flags by name
     ticks: bool,  # noqa: FBT001
+    greeks: bool,  # noqa: FBT001
     source: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -69,6 +73,7 @@ def export(
         resolutions=lengths[1:],
         with_ticks=ticks,
         bars_from_ticks=from_ticks,
+        with_greeks=greeks,
     )
     if as_json:
         click.echo(json.dumps(published.to_json()))

@@ -18,6 +18,7 @@ from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
 from pipeline_defs.cli.quality import quality
+from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.reconcile import reconcile
 from pipeline_defs.cli.record import record
 from pipeline_defs.cli.storage import cache, storage
@@ -48,6 +49,7 @@ for command in (
     uploads,
     record,
     terms,
+    rates,
     export,
     certify,
     reconcile,

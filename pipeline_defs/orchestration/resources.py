@@ -198,6 +198,7 @@ class FolderExport(ExportPort):
         description="Lengths of bars: the shortest is read, the others are made of it, session by session.",
     )
     ticks: bool = Field(default=False, description="Export ticks, too, in formats that have a place for them.")
+    greeks: bool = Field(default=False, description="Export implied volatility and Greeks of options, too.")
 
     def place(self, underlying: str, month: str) -> Location:
         """Give the place of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
@@ -234,6 +235,7 @@ class FolderExport(ExportPort):
             bar_seconds=shortest,
             resolutions=longer,
             with_ticks=self.ticks,
+            with_greeks=self.greeks,
         )
 
 

@@ -118,6 +118,24 @@ ACTION_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """Corporate actions of shares: `kind` ``split`` (new shares for an old one) or ``dividend`` (currency a share)."""
 
+GREEKS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "instrument_id": pl.Int32(),
+    "timestamp": TIMESTAMP,
+    "underlying_price": PRICE,
+    "forward": pl.Float64(),
+    "implied_volatility": pl.Float64(),
+    "delta": pl.Float64(),
+    "gamma": pl.Float64(),
+    "vega": pl.Float64(),
+    "theta": pl.Float64(),
+    "rho": pl.Float64(),
+}
+"""Greeks at the close of option bars, sorted by (instrument_id, timestamp); a bar without any has no row.
+
+Volatility is a fraction a year, vega per 1.00 of it, theta per year of 365 days, rho per 1.00 of rate; an exporter
+converts to what its engine expects. `underlying_price` alone may be null: where the forward follows from parity.
+"""
+
 READBACK_SCHEMA: Final[dict[str, pl.DataType]] = {
     "instrument_id": pl.Int32(),
     "bar_seconds": pl.Int32(),
@@ -152,6 +170,14 @@ class TickReader(Protocol):
 
     def __call__(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
         """Yield `TICK_SCHEMA` frames; each instrument lies wholly in one frame."""
+        ...
+
+
+class GreeksReader(Protocol):
+    """Reads the Greeks of a slice's finest bars in bounded pieces."""
+
+    def __call__(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield `GREEKS_SCHEMA` frames; each instrument lies wholly in one frame."""
         ...
 
 
@@ -214,6 +240,8 @@ class MarketSlice:
         `ACTION_SCHEMA`; None when none are known.
     choice : SourceChoice or None, default None
         Whose observations these are, and by which rule; recorded in the manifest.
+    read_greeks : GreeksReader or None, default None
+        Gives the Greeks of the options' bars at `bar_seconds`; None when they are not wanted.
 
     """
 
@@ -234,6 +262,7 @@ class MarketSlice:
     settlements: pl.DataFrame | None = None
     actions: pl.DataFrame | None = None
     choice: SourceChoice | None = None
+    read_greeks: GreeksReader | None = None
 
     @property
     def bar_schema(self) -> dict[str, pl.DataType]:

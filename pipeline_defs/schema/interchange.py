@@ -16,6 +16,7 @@ from pipeline_defs.schema.columns import PRICE, TIMESTAMP
 from pipeline_defs.schema.exports import (
     ACTION_SCHEMA,
     BAR_SCHEMA,
+    GREEKS_SCHEMA,
     INSTRUMENT_SCHEMA,
     SETTLEMENT_SCHEMA,
     TERM_PERIOD_SCHEMA,
@@ -30,6 +31,7 @@ SIDECAR_VERSION: Final = 1
 
 BARS, TICKS, INSTRUMENTS, TERM_PERIODS = "bars", "ticks", "instruments", "term_periods"
 SESSIONS, SETTLEMENTS, ACTIONS = "sessions", "settlements", "actions"
+GREEKS = "option_greeks"
 
 OWN_TERMS: Final[dict[str, pl.DataType]] = {
     name: INSTRUMENT_SCHEMA[name]
@@ -68,8 +70,9 @@ SMALL_FILES: Final[dict[str, dict[str, pl.DataType]]] = {
     SESSIONS: {"session_date": pl.Date(), "open": TIMESTAMP, "close": TIMESTAMP},
     SETTLEMENTS: SETTLEMENT_SCHEMA,
     ACTIONS: ACTION_SCHEMA,
+    GREEKS: GREEKS_SCHEMA,
 }
-"""Files of a few rows beside bars and ticks, by content."""
+"""Files beside bars and ticks, by content; all but the Greeks are of a few rows."""
 
 ROW_KEYS: Final[dict[str, tuple[str, ...]]] = {
     BARS: ("instrument_id", "timestamp"),
@@ -79,6 +82,7 @@ ROW_KEYS: Final[dict[str, tuple[str, ...]]] = {
     SESSIONS: ("session_date",),
     SETTLEMENTS: ("instrument_id", "session_date"),
     ACTIONS: ("instrument_id", "ex_date", "kind"),
+    GREEKS: ("instrument_id", "timestamp"),
 }
 """What the rows of a file are sorted by, and unique by."""
 
@@ -114,6 +118,15 @@ MEANINGS: Final[dict[str, str]] = {
     f"{SESSIONS}.close": "Last instant of trading, UTC.",
     f"{SETTLEMENTS}.settlement_price": "What a unit of the contract is worth at its expiry.",
     f"{ACTIONS}.kind": "split or dividend.",
+    f"{GREEKS}.timestamp": "Close of the option's bar, UTC.",
+    f"{GREEKS}.underlying_price": "Last price of the underlying known by then; empty where the forward is by parity.",
+    "forward": "Worth of the underlying at expiry that the model took.",
+    "implied_volatility": "A year, as a fraction.",
+    "delta": "By the forward, or by the spot where the forward was made of it.",
+    "gamma": "The same, twice.",
+    "vega": "Per 1.00 of volatility.",
+    "theta": "Per year of 365 days.",
+    "rho": "Per 1.00 of interest rate.",
 }
 """Meaning of each column; ``content.column`` where it means something else in one file."""
 
@@ -173,7 +186,8 @@ def type_name(dtype: pl.DataType) -> str:
     Returns
     -------
     str
-        ``timestamp(us, UTC)``, ``date``, ``decimal(20, 8)``, ``int16``, ``int32``, ``int64`` or ``string``.
+        ``timestamp(us, UTC)``, ``date``, ``decimal(20, 8)``, ``int16``, ``int32``, ``int64``, ``float64`` or
+        ``string``.
 
     """
     if isinstance(dtype, pl.Decimal):

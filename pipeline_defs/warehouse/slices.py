@@ -22,6 +22,7 @@ from pipeline_defs.settings import load_settings
 from pipeline_defs.warehouse.actions import read_actions
 from pipeline_defs.warehouse.calendars import SESSION_SCHEMA, market_of_underlying, sessions_of
 from pipeline_defs.warehouse.choosing import choose_sources, keep_to, taken_days
+from pipeline_defs.warehouse.exported_greeks import open_greeks
 from pipeline_defs.warehouse.precedence import Precedence, load_precedence
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
@@ -85,6 +86,7 @@ def open_market_slice(
     resolutions: Sequence[int] = (),
     with_ticks: bool = False,
     bars_from_ticks: bool = False,
+    with_greeks: bool = False,
 ) -> Iterator[MarketSlice]:
     """Describe what the warehouse holds of an underlying, with readers for its bars and ticks.
 
@@ -110,6 +112,8 @@ def open_market_slice(
         Give the ticks, too, where there are any.
     bars_from_ticks : bool, default False
         Make the bars of `bar_seconds` out of ticks, whatever bars are stored.
+    with_greeks : bool, default False
+        Give the Greeks of the options' bars, too.
 
     Yields
     ------
@@ -119,8 +123,8 @@ def open_market_slice(
     Raises
     ------
     ExportError
-        If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, or `known_at` has no
-        zone.
+        If the warehouse holds no bar of the selection, a resolution cannot be made of the bars, `known_at` has no
+        zone, or Greeks are wanted that are not there for every option bar.
     ConfigurationError
         If the declared precedence is not understood.
 
@@ -183,6 +187,7 @@ def open_market_slice(
                 ticks=None if ticks is None else taken_days(ticks.coverage),
                 settlements=() if settlements is None else settlements.sources,
             ),
+            read_greeks=open_greeks(connection, selection, stored.coverage) if with_greeks else None,
         )
         if bars_from_ticks:
             (opened,) = _derived(opened, [bar_seconds])
@@ -259,6 +264,7 @@ def _derived(market: MarketSlice, resolutions: Sequence[int]) -> tuple[MarketSli
             .join(pl.concat(counts[seconds]), on="instrument_id", how="inner", maintain_order="left")
             .select(market.instruments.columns),
             read_bars=reader(seconds),
+            read_greeks=None,
         )
         for seconds in wanted
     )

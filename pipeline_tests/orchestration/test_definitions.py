@@ -15,10 +15,20 @@ from pipeline_defs.sources.registry import SOURCES, trading_at
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ["polars", "psycopg", "pyarrow", "pandas", "nautilus_trader", "backtrader", "pandas_market_calendars"]
+HEAVY = [
+    "polars",
+    "scipy",
+    "matplotlib",
+    "psycopg",
+    "pyarrow",
+    "pandas",
+    "nautilus_trader",
+    "backtrader",
+    "pandas_market_calendars",
+]
 
 BARS = ("options_hourly", "options_daily")
-GROUPS = {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "gaps", "reconciliation"}
+GROUPS = {"ingestion", "api_ingestion", "bars", "greeks", "catalogs", "uploads", "gaps", "reconciliation"}
 
 
 def test_definitions_import_no_library_that_only_a_run_needs() -> None:
@@ -50,6 +60,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
     assert keys == {
         *(f"{source}/{table}" for source, entry in SOURCES.items() for table in entry.tables),
         *BARS,
+        "option_greeks",
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
         "manual_csv/uploads",
@@ -105,6 +116,8 @@ def test_checks_that_mean_wrong_data_block() -> None:
         "rows_accounted_for",
         "no_rows_without_load",
         "bars_equal_ticks",
+        "greeks_within_bounds",
+        "volatility_reprices",
         "engine_verified",
         "manifest_intact",
         "parity",

@@ -93,7 +93,7 @@ def test_layers_and_capabilities_are_those_of_the_server(warehouse: Warehouse) -
         assert set(use.values()) == {"not in use: the server has no TimescaleDB extension"}
         assert state["edition"] == "plain PostgreSQL"
     else:
-        assert use["hypertables"] == "in use, 4 tables"
+        assert use["hypertables"] == "in use, 5 tables"
         assert state["timescaledb"]["version"] in state["edition"]
     if edition(warehouse) == "apache":
         assert use["compression"] == "not in use: the licence of this edition (apache) does not allow it"

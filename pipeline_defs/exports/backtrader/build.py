@@ -23,7 +23,7 @@ from pipeline_defs.exports.backtrader.settlement import (
     settlement_notes,
     with_settlements,
 )
-from pipeline_defs.exports.backtrader.text import COLUMNS, STAMP_FORMAT, csv_files
+from pipeline_defs.exports.backtrader.text import COLUMNS, GREEKS_COLUMNS, STAMP_FORMAT, csv_files, with_greeks
 from pipeline_defs.exports.periods import change_notes, changing_terms, terms_as_text
 from pipeline_defs.schema.exports import BuiltExport, MarketSlice
 
@@ -145,6 +145,7 @@ def build_files(market: MarketSlice, root: Path) -> BuiltExport:
             "settled_by_the_exchange": described.filter(pl.col("settlement_basis") == BY_EXCHANGE).height,
             "terms_changing": changes["instrument_id"].n_unique(),
             "notes": notes,
+            **({} if market.read_greeks is None else {"greeks_columns": list(GREEKS_COLUMNS)}),
         },
     )
 
@@ -158,7 +159,9 @@ def _write_resolution(
     summaries, underlying = [_summed(no_bars, part.bar_seconds)], [no_bars]
     for frame in part.read_bars():
         terms = _check_frame(frame, part, named, bounds)
-        hashes = _write_frame(frame, terms["file"].to_list(), root, part.timezone)
+        options = terms.filter(pl.col("kind") == "OPT")["instrument_id"]
+        told = with_greeks(frame, part.read_greeks, options)
+        hashes = _write_frame(told, terms["file"].to_list(), root, part.timezone)
         summaries.append(_summed(frame, part.bar_seconds).with_columns(sha256=pl.Series(hashes, dtype=pl.String)))
         underlying.append(frame.filter(pl.col("instrument_id").eq_missing(pl.lit(settles, pl.Int32))))
     summary = pl.concat(summaries)

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.backtrader.naming import bar_length, plain_decimal
-from pipeline_defs.exports.backtrader.text import COLUMNS, STAMP_FORMAT, exchange_time
+from pipeline_defs.exports.backtrader.text import COLUMNS, GREEKS_COLUMNS, STAMP_FORMAT, exchange_time
 from pipeline_defs.exports.backtrader.values import BarFile, Contract, Session, Settlement, Sidecar, Terms
 from pipeline_defs.schema.columns import MARKET_ZONE
 
@@ -49,6 +49,11 @@ CONVENTIONS: Final = (
     "Terms are those of the last bar; where 'terms' is not null, it says what they were by trade date.",
     "A settlement price with the basis 'exchange' is the exchange's own.",
     "With the basis 'last underlying bar' it is the intrinsic value on the underlying's last close, or that close.",
+)
+
+GREEKS_CONVENTION: Final = (
+    "The finest files of options have implied volatility (a fraction a year) and Greeks behind the bar, empty where "
+    "there are none: vega per 1.00 of volatility, theta per year of 365 days, rho per 1.00 of rate."
 )
 
 
@@ -95,7 +100,8 @@ def write_sidecar(
         "timezone": zone,
         "stamp": "close of the bar",
         "columns": list(COLUMNS),
-        "conventions": CONVENTIONS,
+        **({} if market.read_greeks is None else {"greeks_columns": list(GREEKS_COLUMNS)}),
+        "conventions": CONVENTIONS if market.read_greeks is None else (*CONVENTIONS, GREEKS_CONVENTION),
         "notes": notes,
         "sessions": sessions.rows(named=True),
         "contracts": _as_text(described, files, zone).rows(named=True),

@@ -23,6 +23,7 @@ from pipeline_defs.exports.backtrader.broker import SettlingBroker
 from pipeline_defs.exports.backtrader.contracts import read_sidecar
 from pipeline_defs.exports.backtrader.lots import QUANTITIES, lot_periods
 from pipeline_defs.exports.backtrader.naming import bar_length, resolution_seconds
+from pipeline_defs.exports.backtrader.text import COLUMNS, GREEKS_COLUMNS, GREEKS_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,6 +71,16 @@ class CommInfo(bt.CommInfoBase):  # type: ignore[misc] # Backtrader carries no t
         return int(super().getsize(price, cash))
 
 
+class GreeksCSVData(bt.feeds.GenericCSVData):  # type: ignore[misc]
+    """The feed of an option with Greeks: ``data.implied_volatility[0]``, ``data.delta[0]``, …; NaN where it has none.
+
+    Volatility is a fraction a year, vega per 1.00 of it, theta per year of 365 days, rho per 1.00 of rate.
+    """
+
+    lines = GREEKS_COLUMNS
+    params = tuple((name, len(COLUMNS) + position) for position, name in enumerate(GREEKS_COLUMNS))
+
+
 def load_chain(
     directory: str | Path,
     *,
@@ -97,7 +108,8 @@ def load_chain(
     Returns
     -------
     list of backtrader.feeds.GenericCSVData
-        The finest resolution first, in it the underlying first, then by name. Each has the right time frame and
+        The finest resolution first, in it the underlying first, then by name; `GreeksCSVData` where the export has
+        Greeks. Each has the right time frame and
         compression, the contract's name as `_name`, its terms as `contract`, and what its file holds as `bar_file`.
         Where several resolutions of a contract are loaded, the names of all but its finest end with theirs:
         ``NIFTY_IDX`` and ``NIFTY_IDX_1d``. The underlying comes along with any derivative, since it gives the
@@ -302,8 +314,11 @@ def _feed(folder: Path, contract: Contract, bars: BarFile, bounds: dict[str, dt.
     if length.timeframe == "Days":
         # By default Backtrader moves the stamp of a daily bar to the end of the day, after its session.
         parameters["sessionend"] = dt.time.min
-    feed = bt.feeds.GenericCSVData(
-        dataname=str(folder / bars.file),
+    path = folder / bars.file
+    with path.open(encoding="ascii") as file:
+        kind = GreeksCSVData if file.readline().strip() == GREEKS_HEADER else bt.feeds.GenericCSVData
+    feed = kind(
+        dataname=str(path),
         name=contract.name if is_finest else f"{contract.name}_{length.resolution}",
         timeframe=getattr(bt.TimeFrame, length.timeframe),
         compression=length.compression,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import backtrader as bt
 import polars as pl
 
-from pipeline_defs.exports.backtrader.text import HEADER, STAMP_FORMAT
-from pipeline_defs.exports.backtrader.truth import COMPARED, FINGERPRINT, VALUES
+from pipeline_defs.exports.backtrader.text import GREEKS_COLUMNS, GREEKS_HEADER, HEADER, STAMP_FORMAT
+from pipeline_defs.exports.backtrader.truth import COMPARED, FINGERPRINT, GREEKS_FINGERPRINT, VALUES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES: Final = 32 << 20
 _HEADER_LINE: Final = f"{HEADER}\n".encode("ascii")
+_GREEKS_HEADER_LINE: Final = f"{GREEKS_HEADER}\n".encode("ascii")
 _STAMP: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 _FRACTION: Final = r"(\.\d{0,7}[1-9])?"
-_LINE: Final = rf"^{_STAMP}(,-?(0|[1-9]\d{{0,11}}){_FRACTION}){{4}},(0|[1-9]\d{{0,15}}){_FRACTION},(0|[1-9]\d{{0,15}})$"
+_BAR: Final = rf"^{_STAMP}(,-?(0|[1-9]\d{{0,11}}){_FRACTION}){{4}},(0|[1-9]\d{{0,15}}){_FRACTION},(0|[1-9]\d{{0,15}})"
+_LINE: Final = rf"{_BAR}$"
 """A line of a file: plain decimals, no zeros before or behind that say nothing."""
+_GREEKS_LINE: Final = rf"{_BAR}(,-?\d+(\.\d+)?(e-?\d+)?){{{len(GREEKS_COLUMNS)}}}$|{_BAR},{{{len(GREEKS_COLUMNS)}}}$"
+"""A line of an option with Greeks: all of them behind the bar, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class TextFile:
         Exact sum of each of `VALUES`.
     fingerprint : int
         Of all bars together; see `truth.FINGERPRINT`.
+    greeks_fingerprint : int or None
+        Of all Greeks together; None where the file has no columns for them.
 
     """
 
@@ -57,6 +63,7 @@ class TextFile:
     last: dt.datetime | None = None
     sums: dict[str, Decimal] = field(default_factory=dict)
     fingerprint: int = 0
+    greeks_fingerprint: int | None = None
 
 
 class _Recorder(bt.Strategy):  # type: ignore[misc] # Backtrader carries no types
@@ -76,8 +83,14 @@ class _Recorder(bt.Strategy):  # type: ignore[misc] # Backtrader carries no type
                 bar.close[0],
                 bar.volume[0],
                 bar.openinterest[0],
+                *(getattr(bar, name)[0] for name in greeks_lines(bar)),
             )
         )
+
+
+def greeks_lines(feed: Any) -> tuple[str, ...]:  # noqa: ANN401 -- a Backtrader feed
+    """Name the lines of Greeks that a feed has."""
+    return tuple(name for name in GREEKS_COLUMNS if name in feed.getlinealiases())
 
 
 def replay(feed: Any) -> pl.DataFrame:  # noqa: ANN401 -- a Backtrader feed
@@ -92,17 +105,20 @@ def replay(feed: Any) -> pl.DataFrame:  # noqa: ANN401 -- a Backtrader feed
     -------
     polars.DataFrame
         `time` (naive) and `VALUES`, in the order in which the bars came. Each float is the decimal that
-        it prints as, without rounding.
+        it prints as, without rounding. Greeks, if the feed has any, are floats; NaN is null.
 
     """
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(feed)
     cerebro.addstrategy(_Recorder)
     (strategy,) = cerebro.run()
-    schema = {"time": pl.Datetime("us"), **dict.fromkeys(VALUES, pl.Float64())}
+    floats = (*VALUES, *greeks_lines(feed))
+    schema = {"time": pl.Datetime("us"), **dict.fromkeys(floats, pl.Float64())}
     seen = pl.DataFrame(strategy.seen, schema=schema, orient="row")
     # The shortest text that gives the float back is the number that was in the file; NaN becomes null.
-    return seen.with_columns(pl.col(VALUES).cast(pl.String).cast(COMPARED, strict=False))
+    return seen.with_columns(
+        pl.col(VALUES).cast(pl.String).cast(COMPARED, strict=False), pl.col(greeks_lines(feed)).fill_nan(None)
+    )
 
 
 def as_backtrader_holds(bars: pl.DataFrame) -> pl.DataFrame:
@@ -160,10 +176,11 @@ def text_bars(content: bytes) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        `time` (naive) and `VALUES`, exact.
+        `time` (naive) and `VALUES`, exact; with Greeks if the file has columns for them.
 
     """
-    return _lines([content]).select("time", *VALUES)
+    greeks = GREEKS_COLUMNS if content.startswith(_GREEKS_HEADER_LINE) else ()
+    return _lines([content]).select("time", *VALUES, *greeks)
 
 
 def _read_batch(contents: list[bytes]) -> Iterator[TextFile]:
@@ -178,17 +195,23 @@ def _read_batch(contents: list[bytes]) -> Iterator[TextFile]:
             yield TextFile(sha256, defect)
         else:
             sums = {name: row[name] for name in VALUES}
-            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], sums, row["fingerprint"])
+            greeks = row["greeks_fingerprint"] if row["has_greeks"] else None
+            yield TextFile(sha256, None, row["rows"], row["first"], row["last"], sums, row["fingerprint"], greeks)
 
 
 def _framing_defect(content: bytes) -> str | None:
-    if not content.startswith(_HEADER_LINE):
+    header = _header_of(content)
+    if not content.startswith(header):
         return f"does not begin with the line {HEADER}"
-    if len(content) == len(_HEADER_LINE):
+    if len(content) == len(header):
         return "holds no bars"
     if not content.endswith(b"\n") or content.endswith(b"\n\n"):
         return "does not end with exactly one newline: it is cut short, or something was added"
     return None
+
+
+def _header_of(content: bytes) -> bytes:
+    return _GREEKS_HEADER_LINE if content.startswith(_GREEKS_HEADER_LINE) else _HEADER_LINE
 
 
 def _line_defect(row: dict[str, Any]) -> str | None:
@@ -209,16 +232,25 @@ _LINE_DEFECTS: Final = {
 
 def _lines(contents: list[bytes]) -> pl.DataFrame:
     """Take the bodies of many files apart, line by line; what has no form is null."""
-    bodies = [content[len(_HEADER_LINE) : -1].decode("ascii", errors="replace") for content in contents]
-    lines = pl.DataFrame({"file": range(len(bodies)), "line": bodies}).with_columns(pl.col("line").str.split("\n"))
-    parts = pl.col("line").str.split_exact(",", len(VALUES)).struct.rename_fields(["time", *VALUES])
+    headers = [_header_of(content) for content in contents]
+    bodies = [
+        content[len(header) : -1].decode("ascii", errors="replace")
+        for content, header in zip(contents, headers, strict=True)
+    ]
+    has_greeks = [header == _GREEKS_HEADER_LINE for header in headers]
+    lines = pl.DataFrame({"file": range(len(bodies)), "has_greeks": has_greeks, "line": bodies})
+    names = ["time", *VALUES, *GREEKS_COLUMNS]
+    parts = pl.col("line").str.split_exact(",", len(names) - 1).struct.rename_fields(names)
+    form = pl.when("has_greeks").then(pl.col("line").str.contains(_GREEKS_LINE))
     return (
-        lines.explode("line")
-        .with_columns(has_form=pl.col("line").str.contains(_LINE))
+        lines.with_columns(pl.col("line").str.split("\n"))
+        .explode("line")
+        .with_columns(has_form=form.otherwise(pl.col("line").str.contains(_LINE)))
         .with_columns(parts.struct.unnest())
         .with_columns(
             pl.col("time").str.to_datetime(STAMP_FORMAT, strict=False),
             pl.col(VALUES).cast(COMPARED, strict=False),
+            pl.col(GREEKS_COLUMNS).cast(pl.Float64, strict=False),
         )
     )
 
@@ -240,6 +272,8 @@ def _parse(contents: list[bytes]) -> pl.DataFrame:
         .agg(
             pl.col(VALUES).sum(),
             pl.col("fingerprint").bitwise_xor(),
+            GREEKS_FINGERPRINT,
+            pl.col("has_greeks").first(),
             *(pl.when(is_bad.any()).then(is_bad.arg_max()).alias(name) for name, is_bad in bad.items()),
             *(pl.col("line").filter(is_bad).first().alias(f"{name}_line") for name, is_bad in bad.items()),
             rows=pl.len().cast(pl.Int64),

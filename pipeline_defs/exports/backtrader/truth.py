@@ -15,7 +15,7 @@ import polars as pl
 from pipeline_defs.exports.backtrader.checks import PRICES
 from pipeline_defs.exports.backtrader.naming import bar_length, underlying_id, unite, with_names
 from pipeline_defs.exports.backtrader.settlement import with_settlements
-from pipeline_defs.exports.backtrader.text import exchange_time
+from pipeline_defs.exports.backtrader.text import GREEKS_COLUMNS, exchange_time, with_greeks
 from pipeline_defs.exports.periods import changing_terms, terms_as_text
 from pipeline_defs.exports.trials import choose_option
 from pipeline_defs.schema.columns import PRICE_SCALE
@@ -43,6 +43,9 @@ FINGERPRINT: Final = pl.struct("time", *VALUES).hash()
 
 Only compared between processes of one machine: another version of Polars may give another.
 """
+
+GREEKS_FINGERPRINT: Final = pl.struct("time", *GREEKS_COLUMNS).hash().bitwise_xor().alias("greeks_fingerprint")
+"""Of the Greeks of a file, as floats; empty ones are null."""
 
 _CLAIMED: Final = ("rows", "first_timestamp", "last_timestamp", "close_sum", "volume_sum")
 
@@ -81,7 +84,8 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, engine_ba
     for part, part_named in parts:
         bars = int(part_named["row_count"].sum())
         chosen = choose_for_engine(part_named, settles, engine_bars * bars // max(all_bars, 1))
-        sums, sample, underlying = _read(part, chosen, settles)
+        options = part_named.filter(pl.col("kind") == "OPT")["instrument_id"]
+        sums, sample, underlying = _read(part, chosen, settles, options)
         of_file = part_named.select("instrument_id", "name", "file")
         files.append(
             of_file.join(sums, on="instrument_id", how="left").with_columns(
@@ -91,7 +95,10 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, engine_ba
         )
         samples.append(
             sample.join(of_file, on="instrument_id", how="left").select(
-                "file", exchange_time("timestamp", market.timezone).alias("time"), pl.col(VALUES).cast(COMPARED)
+                "file",
+                exchange_time("timestamp", market.timezone).alias("time"),
+                pl.col(VALUES).cast(COMPARED),
+                *(_greek(sample, name) for name in GREEKS_COLUMNS if market.read_greeks is not None),
             )
         )
         underlyings.append(underlying)
@@ -100,7 +107,7 @@ def write_truth(built: BuiltExport, market: MarketSlice, folder: Path, engine_ba
     _described(truth.join(by_date, on="instrument_id", how="left"), market.timezone).write_parquet(
         folder / CONTRACTS_FILE
     )
-    told = pl.concat(files).sort("file")
+    told = pl.concat(files, how="diagonal").sort("file")
     told.with_columns(
         exchange_time("first_timestamp", market.timezone).alias("first"),
         exchange_time("last_timestamp", market.timezone).alias("last"),
@@ -138,12 +145,21 @@ def choose_for_engine(named: pl.DataFrame, settles: int | None, engine_bars: int
     return [*([] if settles is None else [settles]), *taken["instrument_id"]]
 
 
-def _read(part: MarketSlice, chosen: list[int], settles: int | None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _greek(sample: pl.DataFrame, name: str) -> pl.Expr:
+    return pl.col(name) if name in sample.columns else pl.lit(None, pl.Float64()).alias(name)
+
+
+def _read(
+    part: MarketSlice, chosen: list[int], settles: int | None, options: pl.Series
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Read a resolution once: its sums, the chosen instruments' bars, the underlying's bars."""
-    no_bars = pl.DataFrame(schema=part.bar_schema)
-    sums, sample, underlying = [_sums(no_bars, part.timezone)], [no_bars], [no_bars]
+    no_bars = with_greeks(pl.DataFrame(schema=part.bar_schema), part.read_greeks, options)
+    sums, sample = [_sums(no_bars, part.timezone)], [no_bars]
+    underlying = [pl.DataFrame(schema=part.bar_schema)]
     for frame in part.read_bars():
-        known = frame.with_columns(pl.col("volume", "open_interest").fill_null(0))
+        known = with_greeks(frame, part.read_greeks, options).with_columns(
+            pl.col("volume", "open_interest").fill_null(0)
+        )
         sums.append(_sums(known, part.timezone))
         sample.append(known.filter(pl.col("instrument_id").is_in(chosen)))
         underlying.append(frame.filter(pl.col("instrument_id") == (-1 if settles is None else settles)))
@@ -158,6 +174,7 @@ def _sums(bars: pl.DataFrame, zone: str) -> pl.DataFrame:
         .agg(
             pl.col(VALUES).sum().name.suffix("_sum"),
             pl.col("fingerprint").bitwise_xor(),
+            *([pl.when(pl.col("is_option").first()).then(GREEKS_FINGERPRINT)] if "is_option" in bars.columns else []),
             rows=pl.len().cast(pl.Int64),
             first_timestamp=pl.col("timestamp").min(),
             last_timestamp=pl.col("timestamp").max(),

@@ -17,7 +17,7 @@ from pipeline_defs.exports.generic.sidecar import CONVENTIONS, Written, write_si
 from pipeline_defs.exports.generic.summaries import Summary
 from pipeline_defs.exports.generic.writing import WRITERS
 from pipeline_defs.schema.exports import BuiltExport, MarketSlice
-from pipeline_defs.schema.interchange import BARS, INSTRUMENTS, TERM_PERIODS, TICKS
+from pipeline_defs.schema.interchange import BARS, GREEKS, INSTRUMENTS, TERM_PERIODS, TICKS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -77,8 +77,8 @@ def build_files(market: MarketSlice, root: Path, file_format: str) -> BuiltExpor
             .with_columns(bar_seconds=pl.lit(dataset.bar_seconds, pl.Int32()))
             .select(_CLAIMS)
         )
-    rows = {content: sum(e.rows for e in written if e.dataset.content == content) for content in (BARS, TICKS)}
-    if not any(rows.values()):
+    rows = {content: sum(e.rows for e in written if e.dataset.content == content) for content in (BARS, TICKS, GREEKS)}
+    if not rows[BARS] + rows[TICKS]:
         raise ExportError("the readers gave no rows", where=where, next_step="import the days first")
     write_sidecar(root, market, file_format, written)
     return BuiltExport(

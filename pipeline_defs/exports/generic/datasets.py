@@ -17,6 +17,7 @@ from pipeline_defs.schema.interchange import (
     ACTIONS,
     BAR_COLUMNS,
     BARS,
+    GREEKS,
     INSTRUMENTS,
     OWN_TERMS,
     ROW_KEYS,
@@ -95,7 +96,7 @@ def datasets(market: MarketSlice) -> tuple[Dataset, ...]:
     Returns
     -------
     tuple of Dataset
-        Bars by resolution, the finest first; ticks; then the small files that there is something for.
+        Bars by resolution, the finest first; ticks; Greeks; then the small files that there is something for.
 
     Raises
     ------
@@ -107,6 +108,8 @@ def datasets(market: MarketSlice) -> tuple[Dataset, ...]:
     found = [_bars(part, None if part is market else stored) for part in market.every_resolution]
     if market.ticks is not None:
         found.append(_ticks(market))
+    if market.read_greeks is not None:
+        found.append(Dataset(GREEKS, SMALL_FILES[GREEKS], None, None, None, market.read_greeks))
     small = {
         INSTRUMENTS: all_instruments(market),
         TERM_PERIODS: None if market.term_periods is None else _cut(market.term_periods, market),

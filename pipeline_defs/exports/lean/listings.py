@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipeline_defs.exports.lean.corporate import factor_text, map_text
+from pipeline_defs.exports.lean.greeks import with_greeks
 from pipeline_defs.exports.lean.kinds import SecurityType
 from pipeline_defs.exports.lean.universes import universe_files
 from pipeline_defs.schema.exports import ACTION_SCHEMA
@@ -27,7 +28,7 @@ def write_listings(
     root : Path
         Data folder.
     market : MarketSlice
-        For its corporate actions.
+        For its corporate actions and Greeks.
     named : polars.DataFrame
         All instruments, of `pipeline_defs.exports.lean.symbols.with_symbols`.
     daily : polars.DataFrame
@@ -41,7 +42,7 @@ def write_listings(
     """
     notes: list[str] = []
     counts = {"universes": 0, "map_files": 0, "factor_files": 0}
-    for path, text in universe_files(daily, named):
+    for path, text in universe_files(with_greeks(daily, market), named):
         write_text(root / path, text)
         counts["universes"] += 1
     actions = pl.DataFrame(schema=ACTION_SCHEMA) if market.actions is None else market.actions

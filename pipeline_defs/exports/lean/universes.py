@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.exports.lean.columns import plain_decimal
+from pipeline_defs.exports.lean.greeks import GREEKS_COLUMNS
 from pipeline_defs.exports.lean.kinds import LeanFormatError, SecurityType
 from pipeline_defs.exports.lean.lines import NUMBER
 
@@ -25,7 +26,7 @@ OPTION_HEADER: Final = (
 FUTURE_HEADER: Final = "#expiry,open,high,low,close,volume,open_interest"
 
 _GREEKS: Final = "," * 6
-"""Implied volatility and Greeks, which are not known: LEAN reads an empty field as 0."""
+"""Implied volatility and Greeks where they are not known: LEAN reads an empty field as 0."""
 
 _PRICES: Final = ",".join([NUMBER] * 4)
 _OPTIONAL: Final = rf"(?:{NUMBER})?"
@@ -87,7 +88,7 @@ def universe_files(daily: pl.DataFrame, named: pl.DataFrame) -> Iterator[tuple[s
     Parameters
     ----------
     daily : polars.DataFrame
-        Of `daily_bars`, of all instruments.
+        Of `daily_bars`, of all instruments; with Greeks where `greeks.with_greeks` added them.
     named : polars.DataFrame
         Of `pipeline_defs.exports.lean.symbols.with_symbols`.
 
@@ -173,11 +174,17 @@ def _universe_lines(listed: pl.DataFrame) -> pl.DataFrame:
         plain_decimal("strike"),
         pl.col("option_type").str.head(1),
         pl.col("values"),
-        pl.lit(_GREEKS.removeprefix(",")),
+        _greeks(listed.columns),
         separator=",",
     )
     future = pl.concat_str(pl.col("expiry").dt.to_string("%Y%m"), pl.col("values"), separator=",")
     return _with_values(listed).with_columns(text=pl.when(kind="OPT").then(option).otherwise(future))
+
+
+def _greeks(columns: list[str]) -> pl.Expr:
+    if GREEKS_COLUMNS[0] not in columns:
+        return pl.lit(_GREEKS.removeprefix(","))
+    return pl.concat_str(*(plain_decimal(name).fill_null("") for name in GREEKS_COLUMNS), separator=",")
 
 
 def _with_values(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
+from pipeline_defs.exports.nautilus.greeks import GREEKS_COLUMNS, GREEKS_HASH, hashes
 from pipeline_defs.exports.nautilus.naming import folder_name
 from pipeline_defs.exports.nautilus.rounding import DETAIL, ROUNDED_OFF
 from pipeline_defs.exports.nautilus.targets import FIXED_PRECISION
@@ -149,7 +150,8 @@ def _check_series(
             continue
         if class_name == "Bar":
             read.append(_readback(row, frame))
-        for fact, found in frame.select(_facts(class_name)).row(0, named=True).items():
+        told = [name.removeprefix(GREEKS_HASH) for name in expected.columns if name.startswith(GREEKS_HASH)]
+        for fact, found in frame.select(*_facts(class_name), *hashes(told)).row(0, named=True).items():
             # What the slice does not say must simply be true.
             report.expect(f"{folder} {fact}", row.get(fact, True), found)
         if row["identifier"] in samples:
@@ -193,10 +195,10 @@ def _readback(row: dict[str, Any], bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compare_rows(report: Report, class_name: str, wanted: pl.DataFrame, frame: pl.DataFrame) -> None:
-    ids = [name for name in ("trade_id",) if name in wanted.columns]
+    ids = [name for name in ("trade_id", *GREEKS_COLUMNS) if name in wanted.columns]
     values = [*COMPARED[class_name], *ids]
     truth = wanted.select("ns", *values).cast({name: frame.schema[name] for name in values})
-    found = frame.select(_TIME.alias("ns"), *values)
+    found = frame.select(_TIME.alias("ns"), *values).with_columns(pl.col(pl.Float64).fill_nan(None))
     if truth.height == found.height and not truth.equals(found):
         both = truth.hstack(found.rename({name: f"{name}_found" for name in found.columns}))
         differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_found")) for name in truth.columns)

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 _NAMES_SHOWN: Final = 5
 
+GREEKS_UNITS: Final = {
+    "mark_iv": "implied volatility a year, as a fraction",
+    "vega": "per percentage point of volatility",
+    "theta": "per day of a year of 365.25",
+    "rho": "per percentage point of rate",
+    "underlying_price": "price that delta and gamma are by",
+}
+
 
 def catalog_details(
     market: MarketSlice, place: Place, written: SeriesWriter, changes: pl.DataFrame, official: pl.DataFrame
@@ -99,6 +107,7 @@ def catalog_details(
         "open_interest_left_out": written.left_out.get("open_interest", 0),
         "notes": notes,
         **({DETAIL: written.rounded} if any(written.rounded.values()) else {}),
+        **({} if market.read_greeks is None else {"greeks": GREEKS_UNITS}),
     }
 
 

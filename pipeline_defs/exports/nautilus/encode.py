@@ -120,32 +120,36 @@ def encode_quotes(quotes: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     return _table(schema, _values(quotes, schema, dict(zip(names, names, strict=True))), quotes)
 
 
-def encode_open_interest(bars: pl.DataFrame, schema: pa.Schema) -> pa.Table:
-    """Encode open interest of options as greeks rows without greeks (NaN).
+def encode_option_greeks(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Encode open interest and Greeks of options; a Greek that is not known is NaN.
 
     Parameters
     ----------
-    bars : polars.DataFrame
-        `BAR_SCHEMA` and `engine_id`; `open_interest` not null.
+    rows : polars.DataFrame
+        From `greeks.option_rows`, with `engine_id`.
     schema : pyarrow.Schema
         The target's, of ``OptionGreeks``.
 
     Returns
     -------
     pyarrow.Table
-        Without the metadata that names an instrument; rows as in `bars`.
+        Without the metadata that names an instrument; rows as in `rows`.
 
     """
     columns: dict[str, pa.Array] = {
-        "instrument_id": bars["engine_id"].rechunk().to_arrow().cast(pa.string()),
-        "convention": _label(schema.field("convention"), *_CONVENTION, bars.height),
-        "open_interest": bars["open_interest"].cast(pl.Float64).rechunk().to_arrow(),
+        "instrument_id": rows["engine_id"].rechunk().to_arrow().cast(pa.string()),
+        "convention": _label(schema.field("convention"), *_CONVENTION, rows.height),
     }
-    unknown = pa.repeat(pa.scalar(float("nan"), pa.float64()), bars.height)
+    unknown = pa.repeat(pa.scalar(float("nan"), pa.float64()), rows.height)
     for field in schema:
-        if field.name not in columns and field.name not in TIMES:
-            columns[field.name] = pa.nulls(bars.height, field.type) if field.nullable else unknown
-    return _table(schema, columns, bars)
+        if field.name in columns or field.name in TIMES:
+            continue
+        if field.name in rows.columns:
+            values = rows[field.name] if field.nullable else rows[field.name].fill_null(float("nan"))
+            columns[field.name] = values.rechunk().to_arrow()
+        else:
+            columns[field.name] = pa.nulls(rows.height, field.type) if field.nullable else unknown
+    return _table(schema, columns, rows)
 
 
 def encode_index_prices(bars: pl.DataFrame, schema: pa.Schema) -> pa.Table:

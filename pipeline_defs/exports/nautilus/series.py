@@ -14,6 +14,7 @@ import polars as pl
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus import checks, encode, files, naming
+from pipeline_defs.exports.nautilus.greeks import option_rows
 from pipeline_defs.exports.nautilus.instruments import with_precisions
 from pipeline_defs.exports.nautilus.place import where
 from pipeline_defs.exports.nautilus.rounding import round_down, shares_of
@@ -75,7 +76,7 @@ class SeriesWriter:
         market : MarketSlice
             One of `MarketSlice.every_resolution`.
         is_finest : bool
-            Whether open interest and prices of the underlying are taken from these bars.
+            Whether open interest, Greeks and prices of the underlying are taken from these bars.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class SeriesWriter:
             self._write("Bar", frame, terms, encode.encode_bars, bar_types)
             sums.append(_sums(frame))
             if is_finest:
-                self._write_open_interest(frame, terms)
+                self._write_option_greeks(market, frame, terms)
                 self._keep_underlying(frame, terms)
         if not sums:
             raise ExportError(
@@ -191,15 +192,14 @@ class SeriesWriter:
             file = files.parquet_file(table, files.SERIES_OPTIONS[class_name])
             self.place.write(file, class_name, identifier)
 
-    def _write_open_interest(self, frame: pl.DataFrame, terms: pl.DataFrame) -> None:
+    def _write_option_greeks(self, market: MarketSlice, frame: pl.DataFrame, terms: pl.DataFrame) -> None:
         is_option = _is_any_of(terms.filter(pl.col("kind") == "OPT"))
-        has_interest = pl.col("open_interest").is_not_null()
-        known = frame.filter(is_option & has_interest).join(
+        known = option_rows(frame.filter(is_option), market.read_greeks).join(
             terms.select("instrument_id", "engine_id"), on="instrument_id", how="left", maintain_order="left"
         )
-        self._write("OptionGreeks", known, terms, encode.encode_open_interest)
+        self._write("OptionGreeks", known, terms, encode.encode_option_greeks)
         self.counts["option_greeks"] = self.counts.get("option_greeks", 0) + known.height
-        others = frame.filter(~is_option & has_interest).height
+        others = frame.filter(~is_option & pl.col("open_interest").is_not_null()).height
         self.left_out["open_interest"] = self.left_out.get("open_interest", 0) + others
 
     def _keep_underlying(self, frame: pl.DataFrame, terms: pl.DataFrame) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline_defs.exports.nautilus import naming
 from pipeline_defs.exports.nautilus.checks import PRICES, TICK_SIZES
+from pipeline_defs.exports.nautilus.greeks import GREEKS_COLUMNS, hashes, option_rows
 from pipeline_defs.exports.nautilus.rounding import DETAIL, ROUNDED_OFF, round_down, shares_of
 from pipeline_defs.exports.nautilus.settlement import IS_UNDERLYING
 from pipeline_defs.exports.nautilus.ticks import quotes_of, trades_of
@@ -73,13 +74,14 @@ class _Series:
             .agg(
                 pl.col(names).sum().name.suffix("_sum"),
                 *rounded,
+                *hashes(frame.columns),
                 rows=pl.len().cast(pl.Int64),
                 first_timestamp=pl.col("timestamp").min(),
                 last_timestamp=pl.col("timestamp").max(),
             )
             .with_columns(**told)
         )
-        ids = [name for name in ("trade_id",) if name in frame.columns]
+        ids = [name for name in ("trade_id", *GREEKS_COLUMNS) if name in frame.columns]
         rows = frame.filter(pl.col("instrument_id").is_in(self.sample_ids))
         self.sample.append(rows.select("instrument_id", "timestamp", *names, *ids).with_columns(**told))
 
@@ -143,8 +145,8 @@ def write_truth(
                 underlying = bars.filter(pl.col("instrument_id").is_in(underlying_ids))
                 underlyings.append(underlying)
                 first_closes.append(_first_closes(bars))
-                held = pl.col("instrument_id").is_in(option_ids) & pl.col("open_interest").is_not_null()
-                series["OptionGreeks"].add(bars.filter(held).with_columns(pl.col("open_interest").cast(pl.Float64)))
+                held = bars.filter(pl.col("instrument_id").is_in(option_ids))
+                series["OptionGreeks"].add(option_rows(held, market.read_greeks))
                 if index_prices:
                     index = underlying.filter(pl.col("instrument_id").is_in(index_ids))
                     series["IndexPriceUpdate"].add(index.with_columns(value="close"))

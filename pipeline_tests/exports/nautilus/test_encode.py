@@ -17,6 +17,7 @@ from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus import encode, target_1
+from pipeline_defs.exports.nautilus.greeks import option_rows
 from pipeline_defs.exports.nautilus.targets import get_target
 from pipeline_defs.schema.columns import PRICE
 from pipeline_tests.exports.nautilus.slices import bars_of
@@ -85,7 +86,8 @@ def test_open_interest_is_the_table_that_nautilus_makes_of_its_greeks() -> None:
         for ns in [int(row["timestamp"].timestamp()) * 10**9]
     ]
     expected = ArrowSerializer.serialize_batch(greeks, data_cls=OptionGreeks)
-    ours = encode.encode_open_interest(bars.with_columns(engine_id=pl.lit(name)), target.schema("OptionGreeks"))
+    rows = option_rows(bars, None).with_columns(engine_id=pl.lit(name))
+    ours = encode.encode_option_greeks(rows, target.schema("OptionGreeks"))
     ours = ours.replace_schema_metadata(target.metadata("OptionGreeks", name, (2, 0), ""))
     assert ours.schema.equals(expected.schema, check_metadata=True)
     assert ours.drop(["delta", "gamma", "vega", "theta", "rho"]) == expected.drop(
