@@ -66,6 +66,11 @@ class LoadReport:
         """Whether what was asked for was stored already, so that the source was not called."""
         return self.calls == 0
 
+    @property
+    def cache(self) -> str:
+        """``hit`` or ``miss``."""
+        return "hit" if self.is_hit else "miss"
+
     def to_json(self) -> dict[str, Any]:
         """Give the stable shape that `pipeline import --json` prints."""
         return {
@@ -81,6 +86,7 @@ class LoadReport:
             "retired": self.retired,
             "quarantined": dict(sorted(self.quarantined.items())),
             "message": self.message,
+            **({} if self.calls is None else {"cache": self.cache, "source_calls": self.calls}),
         }
 
 
