@@ -16,7 +16,7 @@ from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.freshness.silence import longest_silence
 from pipeline_defs.markets.market import Market
 from pipeline_defs.markets.session_tables import session_calendar
-from pipeline_defs.orchestration.assets.describing import API_INGESTION, failures_explained
+from pipeline_defs.orchestration.assets.describing import failures_explained
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import first_partition_date
 from pipeline_defs.orchestration.resources import (
@@ -125,7 +125,7 @@ def build_stale_sensor(sources: list[str]) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="stale_sensor",
-        target=dg.AssetSelection.groups(API_INGESTION),
+        jobs=[_job_of(source) for source in sources],
         minimum_interval_seconds=SENSOR_SECONDS,
         required_resource_keys={WAREHOUSE, *map(import_port_key, sources)},
         description="Requests the latest sessions of each API that are due and not stored, and tells the checks.",
@@ -154,6 +154,7 @@ def build_stale_sensor(sources: list[str]) -> dg.SensorDefinition:
                     still[name] = now.isoformat()
                     requests.append(
                         dg.RunRequest(
+                            job_name=job_name(source),
                             run_key=f"stale:{name}:{now.isoformat()}",
                             partition_key=day.isoformat(),
                             asset_selection=[dg.AssetKey([source, table]) for table in tables],
@@ -173,6 +174,19 @@ def build_stale_sensor(sources: list[str]) -> dg.SensorDefinition:
 def api_sources() -> list[str]:
     """List the sources that are asked over a network, by name."""
     return [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
+
+
+def job_name(source: str) -> str:
+    """Name the job that fills the tables of one API."""
+    return f"refresh_{source}"
+
+
+def _job_of(source: str) -> Any:  # noqa: ANN401 -- Dagster does not export the type of an unresolved job
+    """Make a job for each API: assets of one job must share their partitions, and markets differ."""
+    keys = [dg.AssetKey([source, table]) for table in source_entry(source).tables]
+    return dg.define_asset_job(
+        job_name(source), dg.AssetSelection.assets(*keys), description=f"Sessions of {source} that are stale."
+    )
 
 
 def _look(resources: object, source: str, now: dt.datetime) -> tuple[list["SessionState"], str]:
