@@ -108,25 +108,34 @@ def build_freshness_check(source: str) -> dg.AssetChecksDefinition:
     return fresh_by_sessions
 
 
-def build_stale_sensor(sources: list[str]) -> dg.SensorDefinition:
+def build_stale_sensor(
+    sources: list[str],
+    *,
+    seconds: int = SENSOR_SECONDS,
+    status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+) -> dg.SensorDefinition:
     """Make the sensor that requests exactly the partitions that are stale.
 
     Parameters
     ----------
     sources : list of str
         APIs, as in the registry.
+    seconds : int, default 300
+        Between two looks, at least.
+    status : dagster.DefaultSensorStatus, default STOPPED
+        Whether a person has to switch it on.
 
     Returns
     -------
     dagster.SensorDefinition
-        Stopped until a person switches it on.
 
     """
 
     @dg.sensor(
         name="stale_sensor",
         jobs=[_job_of(source) for source in sources],
-        minimum_interval_seconds=SENSOR_SECONDS,
+        minimum_interval_seconds=seconds,
+        default_status=status,
         required_resource_keys={WAREHOUSE, *map(import_port_key, sources)},
         description="Requests the latest sessions of each API that are due and not stored, and tells the checks.",
     )
