@@ -6,7 +6,8 @@ unless it says otherwise.
 
 decide          `fresh` of one partition that is stored, on an open connection
 find_cached     a published catalog of a range, counted as a hit, with a new connection
-metadata        one row of `bundle_metadata`, for a bundle of so many sessions
+metadata        one row of `bundle_metadata`, for a bundle of so many sessions, on an open connection
+connect         opening a connection, which is a part of what is not on an open one
 drained         COPY of one symbol's year out of the table, thrown away: the floor of reading it from the table
 read_first      the same into exact decimals, while no month of it is kept in one piece; keeps them
 read            the same again: fresh, nothing was loaded meanwhile
@@ -146,6 +147,14 @@ class Times:
         return told
 
 
+def metadata_of(ledger: Ledger) -> object:
+    """Read where the bundle came from and how good it is, on the ledger's connection."""
+    query = b"SELECT * FROM bundle_metadata WHERE bundle_name = %s"
+    return ledger.connection.run(
+        lambda connection: connection.execute(query, [f"{SOURCE}/spot_prices/60s"]).fetchall(), "metadata"
+    )
+
+
 def with_indexes(server: Server, times: Times, rounds: int) -> dict[str, dict[str, float]]:
     """Read the year from the table with one index more; give what the index cost."""
     indexes = {}
@@ -195,7 +204,8 @@ def run(server: Server, options: argparse.Namespace) -> dict[str, object]:
         ways = {
             "decide": decide,
             "find_cached": lambda: bundles.find_cached("nautilus", "NIFTY", *YEAR),
-            "metadata": lambda: bundles.get(f"{SOURCE}/spot_prices/60s"),
+            "metadata": lambda: metadata_of(ledger),
+            "connect": lambda: warehouse.connect().close(),
             "drained": lambda: drain(server.url),
         }
         for _ in range(options.rounds):
