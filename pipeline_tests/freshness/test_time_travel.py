@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline_defs.orchestration.comparisons import ledger
+from pipeline_defs.orchestration.evidence import Partition
 from pipeline_defs.warehouse.cache import list_statistics
 from pipeline_tests.freshness.conftest import BAJAJ, RELIANCE, Traveller, candle
 
@@ -189,3 +191,17 @@ def test_a_day_of_statistics_tells_hits_misses_size_and_latency(traveller: Trave
     assert 0 < missed.fetch_seconds < 60
     assert day.day == dt.datetime.now(dt.UTC).date()
     assert (missed.calls, hit.calls, hit.fetch_seconds) == (2, 0, 0.0)  # the list of contracts, and the history
+
+
+def test_after_the_whole_day_came_its_rows_are_accounted_for_again(traveller: Traveller, warehouse: Warehouse) -> None:
+    day = "2025-08-22"
+    partition = Partition("spot_prices", "zerodha", dt.date.fromisoformat(day))
+    traveller.kite.candles[RELIANCE] = [candle(f"{day}T09:15"), candle(f"{day}T09:16")]
+    traveller.go(f"{day}T09:16:30", day)
+    assert ledger(warehouse, partition) == []  # a minute does not account for a day
+
+    traveller.go(f"{day}T15:45:00", day)
+    assert [line.agrees for line in ledger(warehouse, partition)] == [True]
+    with warehouse.connect() as connection:
+        connection.execute("DELETE FROM spot_prices WHERE timestamp = '2025-08-22 09:16+05:30'")
+    assert [line.agrees for line in ledger(warehouse, partition)] == [False]
