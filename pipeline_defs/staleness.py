@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pipeline_defs.schema.batches import Source
+    from pipeline_defs.sources.asking.questions import Dataset
     from pipeline_defs.warehouse.connection import Warehouse
 
 SESSIONS_WATCHED: Final = 5
@@ -39,6 +40,9 @@ class SessionState:
         Since when it is there to be had; UTC.
     is_fresh : bool
         Whether it is stored.
+    is_running : bool, default False
+        Whether it is the session that runs now, of which somebody stores parts: five minutes, or an hour, may be
+        missing at its end.
 
     """
 
@@ -46,6 +50,7 @@ class SessionState:
     trade_date: dt.date
     due_at: dt.datetime
     is_fresh: bool
+    is_running: bool = False
 
 
 def latest_states(
@@ -57,7 +62,7 @@ def latest_states(
     sessions: int = SESSIONS_WATCHED,
     first: dt.date | None = None,
 ) -> list[SessionState]:
-    """Look at the latest sessions that are due, of each table of which the universe wants something.
+    """Look at the latest sessions that are due, and at one that runs, of each table of which something is wanted.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ def latest_states(
     tables : collection of str, optional
         Only these; default all.
     sessions : int, default 5
-        How many of each.
+        How many that are due of each.
     first : datetime.date, optional
         Earlier sessions are left out.
 
@@ -97,4 +102,17 @@ def latest_states(
                 verdict = fresh(partition, now, ledger)
                 if isinstance(verdict, Hit | Missing):
                     states.append(SessionState(dataset.table, day, partition.due_at, isinstance(verdict, Hit)))
+            states += _running(source, dataset, now, ledger)
     return states
+
+
+def _running(source: ApiSource, dataset: Dataset, now: dt.datetime, ledger: Ledger) -> list[SessionState]:
+    """Look at the session that runs, if parts of it are stored: nobody has to store any."""
+    day = source.market.trade_date(now)
+    (partition,) = source.partitions(dataset, [day]).values()
+    if source.market.closed_reason(day) is not None or partition.is_due(now):
+        return []
+    if not ledger.spans(day, dataset.table, dataset.bar_seconds, partition.digest or ""):
+        return []
+    is_fresh = isinstance(fresh(partition, now, ledger), Hit)
+    return [SessionState(dataset.table, day, partition.due_at, is_fresh, is_running=True)]

@@ -154,12 +154,13 @@ def build_stale_sensor(
             if trouble:
                 notes.append(f"{source}: {trouble}")
             events += _news(source, states, told)
-            for day in sorted({state.trade_date for state in states if not state.is_fresh}):
+            stale = [state for state in states if not state.is_fresh and not state.is_running]
+            for day in sorted({state.trade_date for state in stale}):
                 name = f"{source}|{day}"
                 if name in asked and now - dt.datetime.fromisoformat(asked[name]) < ASK_AGAIN:
                     still[name] = asked[name]
                 elif len(requests) < MAX_REQUESTS and not _is_running(context.instance, source, day):
-                    tables = [state.table for state in states if state.trade_date == day and not state.is_fresh]
+                    tables = [state.table for state in stale if state.trade_date == day]
                     still[name] = now.isoformat()
                     requests.append(
                         dg.RunRequest(
@@ -211,7 +212,10 @@ def _look(resources: object, source: str, now: dt.datetime) -> tuple[list["Sessi
 
 def _judged(states: list["SessionState"], trouble: str = "") -> dict[str, Any]:
     stale = [state for state in states if not state.is_fresh]
-    shown = [(str(one.trade_date), f"{one.due_at:%Y-%m-%d %H:%M} UTC", one.is_fresh) for one in states]
+    shown = [
+        (str(one.trade_date), f"{one.due_at:%Y-%m-%d %H:%M} UTC", "yes" if one.is_fresh else "no", one.is_running)
+        for one in states
+    ]
     return {
         "passed": not stale,
         "description": f"{len(stale)} of {len(states)} sessions are stale"
@@ -222,7 +226,7 @@ def _judged(states: list["SessionState"], trouble: str = "") -> dict[str, Any]:
             "fresh_up_to": str(max((one.trade_date for one in states if one.is_fresh), default="never")),
             "expected": f"{len(states)} sessions stored",
             "found": ", ".join(f"{one.trade_date} is missing" for one in stale) or "all of them",
-            "sessions": dg.MetadataValue.md(markdown_table(["session", "due since", "stored"], shown)),
+            "sessions": dg.MetadataValue.md(markdown_table(["session", "due at", "fresh", "running"], shown)),
         },
     }
 
