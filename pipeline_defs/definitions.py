@@ -5,7 +5,7 @@ from itertools import chain
 import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
-from pipeline_defs.orchestration import assets, automation, checks, resources, uploads
+from pipeline_defs.orchestration import assets, automation, checks, freshness, resources, uploads
 from pipeline_defs.orchestration.assets import gaps
 from pipeline_defs.sources.registry import SOURCES, trading_at
 
@@ -30,10 +30,15 @@ defs: dg.Definitions = dg.Definitions(
         *checks.build_bar_checks(),
         assets.build_greeks_checks(),
         *map(checks.build_catalog_checks, formats),
+        *map(freshness.build_freshness_check, freshness.api_sources()),
     ],
     resources=resources.build_resources(sources, formats),
     jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=[automation.nse_daily_schedule],
-    sensors=[automation.landing_sensor, uploads.uploads_sensor],
+    sensors=[
+        automation.landing_sensor,
+        uploads.uploads_sensor,
+        freshness.build_stale_sensor(freshness.api_sources()),
+    ],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

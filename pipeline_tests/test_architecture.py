@@ -20,8 +20,9 @@ PACKAGE = PROJECT_ROOT / "pipeline_defs"
 MAY_IMPORT = {
     "schema": set[str](),
     "markets": set[str](),
+    "freshness": {"markets"},
     "storage": set[str](),
-    "sources": {"schema", "markets"},
+    "sources": {"schema", "markets", "freshness"},
     "warehouse": {"schema", "markets"},
     "quality": {"schema", "markets", "warehouse"},
     "samples": {"schema", "markets"},

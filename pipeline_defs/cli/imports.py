@@ -126,10 +126,11 @@ def _resolution(bar_seconds: int) -> str:
 def _line(report: LoadReport) -> str:
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(report.quarantined.items())) or "none refused"
     resolution = _resolution(report.bar_seconds)
+    asked = "" if report.calls is None else f"; cache {report.cache}, {report.calls} calls"
     return (
         f"load {report.load_id}: {report.dataset} {report.trade_date} {resolution}: {report.status};"
         f" read {report.read}, stored {report.stored}, unchanged {report.unchanged}, corrected {report.corrected},"
-        f" retired {report.retired}; {refused}"
+        f" retired {report.retired}; {refused}{asked}"
     )
 
 

@@ -4,6 +4,7 @@
 ``resources``   the two ports (sources in, catalogs out) and the warehouse
 ``assets``      one factory for the tables of a source, one for bars, one for catalogs
 ``checks``      what must hold before anything downstream may run
+``freshness``   policies, the check and the sensor that are exact by sessions
 ``automation``  jobs, the evening schedule, the sensor on the landing folder
 ``uploads``     people's own files: asset, job and sensor
 ``evidence``    what a partition of the warehouse holds and where it came from

@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 _LEDGER: Final = """
 WITH latest AS (
     SELECT DISTINCT ON (bar_seconds) load_id, bar_seconds, rows_stored + rows_corrected AS written,
-           rows_stored + rows_unchanged + rows_corrected AS known
+           rows_stored + rows_unchanged + rows_corrected AS known, window_start
     FROM loads
     WHERE dataset = %(table)s AND trade_date = %(trade_date)s AND source = %(source)s AND status = 'complete'
-      -- A stream's loads speak of minutes; none of them accounts for a day.
-      AND bar_seconds NOT IN (SELECT w.bar_seconds FROM loads AS w
-                              WHERE w.dataset = %(table)s AND w.trade_date = %(trade_date)s
-                                AND w.source = %(source)s AND w.window_start IS NOT NULL)
     ORDER BY bar_seconds, load_id DESC),
 held AS (
     SELECT bar_seconds, load_id, count(*) AS rows FROM {table}
@@ -35,6 +31,8 @@ held AS (
 SELECT l.load_id, l.bar_seconds, l.written, coalesce(sum(h.rows) FILTER (WHERE h.load_id = l.load_id), 0)::bigint,
        l.known, coalesce(sum(h.rows), 0)::bigint
 FROM latest AS l LEFT JOIN held AS h USING (bar_seconds)
+-- A load of some minutes (a stream's, a running session's) does not account for a day; one of the day after it does.
+WHERE l.window_start IS NULL
 GROUP BY l.load_id, l.bar_seconds, l.written, l.known ORDER BY l.bar_seconds
 """
 

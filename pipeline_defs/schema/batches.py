@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline_defs.schema.deliveries import Delivery, DeliveryLedger, FetchCost, RawArchive
 
 CONTRACT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "contract_key": pl.UInt32(),
@@ -90,43 +92,6 @@ BATCH_ACTION_SCHEMA: Final[dict[str, pl.DataType]] = {
     "value": PRICE,
 }
 """Corporate actions of shares: `kind` ``split`` (new shares for an old one) or ``dividend`` (currency a share)."""
-
-
-class DeliveryLedger(Protocol):
-    """What the warehouse tells a source about deliveries it was given before."""
-
-    def knows_date(self, trade_date: dt.date) -> bool:
-        """Tell whether there is any delivery of the date to compare with; if not, a digest is not needed yet."""
-        ...
-
-    def holds(self, trade_date: dt.date, digest: str) -> bool:
-        """Tell whether the warehouse holds the delivery as it would be read now; the source leaves it out then."""
-        ...
-
-
-class RawArchive(Protocol):
-    """Where a source has a file kept as it was delivered, before it reads it."""
-
-    def keep(self, path: str, trade_date: dt.date | None) -> None:
-        """Keep a file on disk; an archive is kept whole, whichever member is read."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """All that a source read for one trade date, as the ledger remembers it.
-
-    Parameters
-    ----------
-    digest : str
-        Over names and contents; equal when reading again would give the same batches.
-    parts : int
-        Number of batches made of it.
-
-    """
-
-    digest: str
-    parts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +227,10 @@ class ImportBatch:
         outside stay as they are.
     actions : polars.DataFrame or None
         `BATCH_ACTION_SCHEMA`, all with the trade date as ex-date; None when the batch says nothing of actions.
+    so_far : Delivery or None
+        As what the ledger will know what a session that is still running gave up to the end of `window`.
+    cost : FetchCost or None
+        What it took; None for files.
 
     """
 
@@ -279,6 +248,8 @@ class ImportBatch:
     timezone: str = MARKET_ZONE
     window: tuple[dt.datetime, dt.datetime] | None = None
     actions: pl.DataFrame | None = None
+    so_far: Delivery | None = None
+    cost: FetchCost | None = None
 
     @property
     def rows_read(self) -> int:
@@ -291,6 +262,11 @@ class Source(ABC):
 
     name: str
     """Adapter name as stored in the `source` column."""
+
+    @property
+    def calls_made(self) -> int:
+        """Requests made over a network so far; a hit makes none, and neither does a source of files."""
+        return 0
 
     @abstractmethod
     def get_metadata(self) -> SourceMetadata:

@@ -17,6 +17,7 @@ import polars as pl
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.batches import HARMLESS_REASONS
+from pipeline_defs.schema.deliveries import FetchCost
 from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
 from pipeline_defs.warehouse.actions import store_actions
 from pipeline_defs.warehouse.cache import record_cache_use
@@ -92,9 +93,14 @@ def import_source(
             nothing = False
             latency_ms = (time.perf_counter() - started) * 1000
             yield from _confirm(connection, ledger)
-            size_bytes = int(batch.files["size_bytes"].sum())
-            report = _import_batch(connection, metadata, batch, dagster_run_id)
-            _record_use(connection, misses=1, size_bytes=size_bytes, latency_ms=latency_ms)
+            cost = batch.cost or FetchCost(0, latency_ms / 1000)
+            report = replace(
+                _import_batch(connection, metadata, batch, dagster_run_id),
+                calls=None if batch.cost is None else cost.calls,
+                fetch_seconds=cost.seconds,
+                size_bytes=int(batch.files["size_bytes"].sum()),
+            )
+            _record_use(connection, report)
             yield report
             started = time.perf_counter()
         for report in _confirm(connection, ledger):
@@ -113,22 +119,17 @@ def import_source(
 def _confirm(connection: PersistentConnection, ledger: Ledger) -> Iterator[LoadReport]:
     """Report what the source left out because it is stored as it is."""
     for report in ledger.confirm():
-        _record_use(connection, hits=1)
+        _record_use(connection, report)
         yield report
 
 
-def _record_use(
-    connection: PersistentConnection,
-    *,
-    hits: int = 0,
-    misses: int = 0,
-    size_bytes: int = 0,
-    latency_ms: float | None = None,
-) -> None:
-    """Count in the cache statistics whether the source had to be read."""
+def _record_use(connection: PersistentConnection, report: LoadReport) -> None:
+    """Count in the cache statistics whether the source had to be read, or asked."""
+    hits, misses = (1, 0) if report.is_hit else (0, 1)
+    latency_ms = None if report.is_hit else report.fetch_seconds * 1000
     connection.run(
         lambda session: record_cache_use(
-            session, hits=hits, misses=misses, size_bytes=size_bytes, latency_ms=latency_ms
+            session, hits=hits, misses=misses, size_bytes=report.size_bytes, latency_ms=latency_ms
         ),
         "cache statistics",
     )

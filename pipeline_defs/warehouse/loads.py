@@ -24,11 +24,11 @@ _INSERT_LOAD: Final = """
 INSERT INTO loads (source, dataset, trade_date, bar_seconds, underlying, status, source_type, source_url, api_version,
                    fetched_at, rows_read, rows_stored, rows_unchanged, rows_corrected, rows_retired, rows_quarantined,
                    checksum, code_version, dagster_run_id, message, delivery_digest, delivery_parts,
-                   window_start, window_end)
+                   window_start, window_end, answer_basis, answered)
 VALUES (%(source)s, %(dataset)s, %(trade_date)s, %(bar_seconds)s, %(underlying)s, 'rejected', %(source_type)s,
         %(source_url)s, %(api_version)s, %(fetched_at)s, %(rows_read)s, 0, 0, 0, 0, %(rows_quarantined)s,
         %(checksum)s, %(code_version)s, %(dagster_run_id)s, '', %(delivery_digest)s, %(delivery_parts)s,
-        %(window_start)s, %(window_end)s)
+        %(window_start)s, %(window_end)s, %(answer_basis)s, %(answered)s)
 RETURNING load_id
 """
 
@@ -70,6 +70,8 @@ def begin_load(
         The load's id.
 
     """
+    told = batch.delivery or batch.so_far
+    is_of_answers = told is not None and told.basis is not None
     files = sorted(batch.files.select("logical_name", "sha256").iter_rows())
     row = connection.execute(
         _INSERT_LOAD,
@@ -89,6 +91,8 @@ def begin_load(
             "delivery_parts": batch.delivery and batch.delivery.parts,
             "window_start": batch.window and batch.window[0],
             "window_end": batch.window and batch.window[1],
+            "answer_basis": told.basis if told is not None else None,
+            "answered": list(told.answered) if told is not None and is_of_answers else None,
         },
     ).fetchone()
     if row is None:

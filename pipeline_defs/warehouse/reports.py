@@ -36,6 +36,12 @@ class LoadReport:
         Refused lines (and files) by reason.
     message : str
         Why the partition is empty or rejected.
+    calls : int or None
+        Requests made of a source that is asked over a network; None of a source of files that was read.
+    fetch_seconds : float
+        How long the source took.
+    size_bytes : int
+        Size of what was asked for.
 
     """
 
@@ -51,6 +57,19 @@ class LoadReport:
     retired: int
     quarantined: dict[str, int]
     message: str = ""
+    calls: int | None = None
+    fetch_seconds: float = 0.0
+    size_bytes: int = 0
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether what was asked for was stored already, so that the source was not called."""
+        return self.calls == 0
+
+    @property
+    def cache(self) -> str:
+        """``hit`` or ``miss``."""
+        return "hit" if self.is_hit else "miss"
 
     def to_json(self) -> dict[str, Any]:
         """Give the stable shape that `pipeline import --json` prints."""
@@ -67,6 +86,7 @@ class LoadReport:
             "retired": self.retired,
             "quarantined": dict(sorted(self.quarantined.items())),
             "message": self.message,
+            **({} if self.calls is None else {"cache": self.cache, "source_calls": self.calls}),
         }
 
 

@@ -130,5 +130,5 @@ def test_checks_that_mean_wrong_data_block() -> None:
 
 def test_nothing_starts_by_itself_after_an_installation() -> None:
     assert defs.resolve_schedule_def("nse_daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
-    for sensor in ("landing_sensor", "uploads_sensor"):
+    for sensor in ("landing_sensor", "uploads_sensor", "stale_sensor"):
         assert defs.resolve_sensor_def(sensor).default_status is dg.DefaultSensorStatus.STOPPED

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pipeline_defs
-from pipeline_defs.schema.batches import Delivery as Known
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest, SourceMetadata
+from pipeline_defs.schema.deliveries import Delivery as Known
 from pipeline_defs.warehouse.loading import import_source
 from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_tests.warehouse.deliveries import TRADE_DATE, Delivery, StubSource, make_batch

@@ -27,6 +27,7 @@ from pipeline_defs.orchestration.assets.describing import (
 )
 from pipeline_defs.orchestration.columns import observation_schema
 from pipeline_defs.orchestration.display import markdown_table, sparkline
+from pipeline_defs.orchestration.freshness import policy_of
 from pipeline_defs.orchestration.partitions import MARKET_ZONE, refuse_unfinished, session_partitions
 from pipeline_defs.orchestration.resources import (
     WAREHOUSE,
@@ -107,6 +108,8 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
             opened = open_warehouse_of(context.resources)
             reports = _import(opened, port, trade_date, tables, context.run.run_id)
         seconds = time.perf_counter() - started
+        for line in _cache_lines(reports):
+            context.log.info(line)
         for table in entry.tables:
             partition = evidence.Partition(table, source, trade_date, calendar.zone)
             own = reports.get(table, [])
@@ -143,19 +146,13 @@ def _spec(
         tags={"market": calendar.name.lower(), "source": source},
         code_version=pipeline_defs.__version__,
         partitions_def=partitions,
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=_stale_after(calendar)) if is_api else None,
+        freshness_policy=policy_of(calendar) if is_api else None,
         metadata={
             "dagster/table_name": f"public.{table}",
             "dagster/column_schema": observation_schema(),
             "view_for_people": f"v_{table}",
         },
     )
-
-
-def _stale_after(calendar: Market) -> dt.timedelta:
-    """Give a day and some hours; where markets close, the longest weekend more: a policy knows no holidays."""
-    closes = calendar.name != "CRYPTO"
-    return dt.timedelta(days=4 if closes else 1, hours=6)
 
 
 def _import(
@@ -211,11 +208,30 @@ def _materialized(
             "files_read": len(files),
             "bytes_read": sum(file.size_bytes for file in files),
             **_files(files),
+            **_cache(reports),
             "loads": dg.MetadataValue.md(_loads_table(reports)),
             "refused": dg.MetadataValue.md(_refused_table(refused)),
             **_plot(warehouse, partition),
         },
     )
+
+
+def _cache(reports: list[LoadReport]) -> dict[str, Any]:
+    """Say whether an API had to be called; numbers, so that the UI plots them."""
+    calls = [report.calls for report in reports if report.calls is not None]
+    if not calls:
+        return {}
+    return {
+        "cache": "hit" if all(report.is_hit for report in reports) else "miss",
+        "source_calls": sum(calls),
+        "fetch_seconds": round(sum(report.fetch_seconds for report in reports), 3),
+    }
+
+
+def _cache_lines(reports: dict[str, list[LoadReport]]) -> Iterator[str]:
+    for table, own in reports.items():
+        if told := _cache(own):
+            yield f"{table}: cache {told['cache']}, {told['source_calls']} calls, {told['fetch_seconds']} s"
 
 
 def _files(files: list[evidence.FileRead]) -> dict[str, dg.MetadataValue[Any]]:

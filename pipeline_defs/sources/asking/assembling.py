@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline_defs.markets.market import Market
-    from pipeline_defs.schema.batches import Delivery, ImportRequest
+    from pipeline_defs.schema.batches import ImportRequest
+    from pipeline_defs.schema.deliveries import Delivery
     from pipeline_defs.sources.asking.questions import Answer, Dataset, Question
 
 INSTRUMENTS_ANSWERED: Final = "instruments_answered"
@@ -135,6 +137,28 @@ class WindowOfAnswers:
             if self._tells_actions
             else None,
         ), ""
+
+    def silent_batch(self, day: dt.date, request: ImportRequest, delivery: Delivery | None) -> ImportBatch:
+        """Make the batch of a day on which none of the instruments that were asked for has a row.
+
+        Parameters
+        ----------
+        day, request, delivery
+            As for `batch`. Other instruments have rows of that day: otherwise it is an error.
+
+        Returns
+        -------
+        ImportBatch
+            Empty, with the answers that said so.
+
+        """
+        wanted = [index for index, (question, _) in enumerate(self._asked) if question.listed.is_wanted(day)]
+        names = ", ".join(self._asked[index][0].listed.symbol for index in wanted[:_MAX_SHOWN])
+        return replace(
+            self._empty(day, f"no row of {names}; the rows of other instruments stay", request, delivery),
+            files=self._files(self._rows.clear(), wanted, day),
+            findings=(self._answered(wanted, set()),),
+        )
 
     @property
     def _tells_actions(self) -> bool:

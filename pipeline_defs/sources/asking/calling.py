@@ -118,6 +118,8 @@ class Caller:
         set_on_retry_hooks([LoggingOnRetryHook])  # its default prints where the command line prints results
         self._limits = limits
         self.patience = patience
+        self.calls = 0
+        """Requests made so far, with those that were tried again and further pages."""
 
     def __call__[T](self, request: Callable[[], T], where: str, group: str = "history") -> T:
         """Do a request.
@@ -169,6 +171,7 @@ class Caller:
                 with attempt:
                     self._limits.wait(group, max(deadline - time.monotonic(), 0.001))
                     tries += 1
+                    self.calls += 1
                     return _translated(request, where)
         except TryAgainError as error:
             spent = patience.total_seconds - (deadline - time.monotonic())
@@ -194,6 +197,7 @@ class Caller:
 
         """
         self._limits.wait(group, self.patience.total_seconds)
+        self.calls += 1
 
 
 def _translated[T](request: Callable[[], T], where: str) -> T:

@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pipeline_defs.errors import ConfigurationError, NothingGivenError, SourceError
+from pipeline_defs.freshness.deciding import Partition
 from pipeline_defs.markets.market import Market, market
-from pipeline_defs.schema.batches import Delivery, ImportBatch, ImportRequest, Source, SourceMetadata
+from pipeline_defs.schema.batches import ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.asking.answers import Answers
-from pipeline_defs.sources.asking.assembling import WindowOfAnswers, empty_batch
 from pipeline_defs.sources.asking.calling import Caller, Patience
+from pipeline_defs.sources.asking.fetching import DatasetFetch
 from pipeline_defs.sources.asking.limiting import SharedLimits
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, digest_of
 from pipeline_defs.sources.asking.universe import SourceUniverse, read_universe
-from pipeline_defs.sources.asking.windows import cut_windows
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from pipeline_defs.sources.asking.streaming import Heard, Silence
@@ -151,6 +151,25 @@ class ApiSource(Source):
         del dataset
         return ""
 
+    def revision_of(self, dataset: Dataset, listed: Listed) -> str:
+        """Name the state of one instrument's history; default that of all.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            One of `datasets`.
+        listed : Listed
+            Of what.
+
+        Returns
+        -------
+        str
+            Any text.
+
+        """
+        del listed
+        return self.revision(dataset)
+
     def live_dataset(self, table: str) -> Dataset:
         """Find what is streamed for a table.
 
@@ -193,6 +212,11 @@ class ApiSource(Source):
 
     _caller: Caller | None = field(default=None, init=False, repr=False)
 
+    @property
+    def calls_made(self) -> int:
+        """Requests made so far, those that were repeated and those for lists of contracts among them."""
+        return 0 if self._caller is None else self._caller.calls
+
     def get_metadata(self) -> SourceMetadata:
         """Describe the source, for provenance."""
         return SourceMetadata(
@@ -223,8 +247,9 @@ class ApiSource(Source):
         first, last = _dates(request)
         troubles: list[str] = []
         try:
-            for dataset in self._datasets(request):
-                yield from self._fetch_dataset(dataset, first, last, request, troubles)
+            for dataset in self.datasets_wanted(request.tables):
+                answers = Answers(_answers_folder() / self.name)
+                yield from DatasetFetch(self, dataset, request, answers, troubles).batches(first, last)
         finally:
             self.close()
         if troubles:
@@ -233,93 +258,66 @@ class ApiSource(Source):
                 next_step="run the partitions again later; if the days are right, look at the source itself",
             )
 
-    def _datasets(self, request: ImportRequest) -> list[Dataset]:
+    def datasets_wanted(self, tables: Collection[str] | None = None) -> list[Dataset]:
+        """List the datasets of which the universe names instruments, with the bar lengths that are wanted.
+
+        Parameters
+        ----------
+        tables : collection of str, optional
+            Only of these; default all.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none.
+
+        """
         named = self.wanted.kinds_named()
         chosen = [
             self.wanted.with_length(dataset)
             for dataset in self.datasets
-            if (request.tables is None or dataset.table in request.tables)
-            and any(kind in named for kind in dataset.kinds)
+            if (tables is None or dataset.table in tables) and any(kind in named for kind in dataset.kinds)
         ]
         if not chosen:
-            asked = "any table" if request.tables is None else ", ".join(sorted(request.tables))
+            asked = "any table" if tables is None else ", ".join(sorted(tables))
             raise self.wanted.nothing_for(self.name, asked)
         return chosen
 
-    def _fetch_dataset(
-        self, dataset: Dataset, first: dt.date, last: dt.date, request: ImportRequest, troubles: list[str]
-    ) -> Iterator[ImportBatch]:
-        calendar = self.market
-        every_day = [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
-        closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
-        marks = self._marks(dataset, every_day)
-        missing = [day for day in every_day if not _holds(request, day, marks[day])]
-        fractional = bool(calendar.fractional_kinds & {*dataset.kinds} & {*self.wanted.kinds_named()})
-        for day in (day for day in missing if day in closed):
-            reason = calendar.closed_reason(day) or ""
-            delivery = Delivery(marks[day], 1)
-            yield empty_batch(
-                dataset, day, reason, zone=calendar.zone, request=request, delivery=delivery, fractional=fractional
-            )
-        for window in cut_windows([day for day in missing if day not in closed], dataset.max_days, closed):
-            # What is final is judged by the time before the question: a session may close while it is answered.
-            asked_at = self.clock()
-            asked = self._ask_window(dataset, window, request, asked_at)
-            answers = WindowOfAnswers(self.name, f"{self.name} {self.version}", dataset, asked, calendar)
-            for day in calendar.sessions(window.first, window.last):
-                is_whole = request.symbols is None and self._is_settled(dataset, day, asked_at)
-                known_by = Delivery(marks[day], 1) if is_whole else None
-                batch, trouble = answers.batch(day, request, known_by, asked_at)
-                if batch is None:
-                    troubles.append(trouble)
-                else:
-                    yield batch
-            for question, _ in asked:
-                self._answers.forget(question)
+    def partitions(self, dataset: Dataset, days: Sequence[dt.date]) -> dict[dt.date, Partition]:
+        """Describe days of a dataset for `pipeline_defs.freshness`: nothing is asked of the source.
 
-    def _ask_window(
-        self, dataset: Dataset, window: Window, request: ImportRequest, asked_at: dt.datetime
-    ) -> list[tuple[Question, Answer]]:
-        every = [one for one in self.list_instruments(dataset, window) if one.kind in dataset.kinds]
-        listed = [one for one in every if _is_asked_for(request, one)]
-        if every and not listed:
-            which = request.underlying or ", ".join(sorted(request.symbols or ()))
-            raise self.wanted.nothing_for(self.name, f"{dataset.table} of {which}")
-        start, end = self.market.bounds(window.first)[0], self.market.bounds(window.last)[1]
-        questions = [
-            Question(self.name, self.version, dataset, one, window, start, end)
-            for one in listed
-            if any(one.is_wanted(day) for day in self.market.sessions(window.first, window.last))
-        ]
-        settled = self._is_settled(dataset, window.last, asked_at)
-        # Who wants everything read again does not want what was kept.
-        kept = settled and request.ledger is not None
-        return [(question, self._answer(question, look=kept, keep=settled)) for question in questions]
+        Parameters
+        ----------
+        dataset : Dataset
+            One of `datasets_wanted`.
+        days : sequence of datetime.date
+            Trade dates, sessions or not.
 
-    def _answer(self, question: Question, *, look: bool, keep: bool) -> Answer:
-        known = self._answers.get(question) if look else None
-        if known is not None:
-            return known
-        answer = self.call(lambda: self.ask(question), question.where)
-        if keep:
-            self._answers.put(question, answer)
-        return answer
+        Returns
+        -------
+        dict of datetime.date to Partition
+            With the digest of what an answer depends on, as the warehouse's ledger remembers it.
 
-    @property
-    def _answers(self) -> Answers:
-        return Answers(_answers_folder() / self.name)
-
-    def _is_settled(self, dataset: Dataset, day: dt.date, asked_at: dt.datetime) -> bool:
-        """Tell whether the source's answer about a day was final when it was asked."""
-        return asked_at >= self.market.close(day) + dt.timedelta(seconds=dataset.delay_seconds)
-
-    def _marks(self, dataset: Dataset, days: list[dt.date]) -> dict[dt.date, str]:
-        """Give what an answer about each day depends on, as the warehouse's ledger remembers it."""
+        """
         revision, chosen = self.revision(dataset), self.wanted.digest(dataset)
         return {
-            day: digest_of(self.name, self.version, revision, dataset.table, dataset.bar_seconds, day, chosen)
+            day: Partition(
+                dataset.table,
+                dataset.bar_seconds,
+                day,
+                self.market,
+                dataset.delay_seconds,
+                digest_of(self.name, self.version, revision, dataset.table, dataset.bar_seconds, day, chosen),
+            )
             for day in days
         }
+
+    def basis(self, dataset: Dataset) -> str:
+        """Digest what an answer depends on but for the instrument it is about."""
+        wanted = self.wanted
+        return digest_of(
+            "basis", self.name, self.version, dataset.table, dataset.bar_seconds, wanted.market, wanted.exchange
+        )
 
 
 def _answers_folder() -> Path:
@@ -333,12 +331,3 @@ def _dates(request: ImportRequest) -> tuple[dt.date, dt.date]:
             next_step="name the first and the last trade date (--start-date, --end-date)",
         )
     return request.start_date, request.end_date
-
-
-def _is_asked_for(request: ImportRequest, one: Listed) -> bool:
-    is_of_underlying = request.underlying in {None, one.terms["underlying"]}
-    return is_of_underlying and (request.symbols is None or one.symbol in request.symbols)
-
-
-def _holds(request: ImportRequest, day: dt.date, mark: str) -> bool:
-    return request.ledger is not None and request.ledger.holds(day, mark)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.schema.batches import CONTRACT_SCHEMA, OBSERVATION_SCHEMA, REJECT_SCHEMA, Delivery, ImportBatch
+from pipeline_defs.schema.batches import CONTRACT_SCHEMA, OBSERVATION_SCHEMA, REJECT_SCHEMA, ImportBatch
+from pipeline_defs.schema.deliveries import Delivery
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.nse_csv import findings
 from pipeline_defs.sources.nse_csv.checks import PLACED_REJECT_SCHEMA, line_texts

@@ -27,7 +27,7 @@ from pipeline_defs.sources.nse_csv.reasons import BLANK_LINE, EMPTY_FILE, OTHER_
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline_defs.schema.batches import RawArchive
+    from pipeline_defs.schema.deliveries import RawArchive
     from pipeline_defs.sources.nse_csv.archives import Archives
     from pipeline_defs.sources.nse_csv.entries import Entry
     from pipeline_defs.sources.nse_csv.headers import Recognised

@@ -137,6 +137,10 @@ class YahooSource(ApiSource):
             self._revision = self._watch.revision(one.symbol for one in self.wanted.equities)
         return self._revision
 
+    def revision_of(self, dataset: Dataset, listed: Listed) -> str:
+        """Name the splits of one share, as `revision` does for all."""
+        return "" if dataset.bar_seconds < DAY else self._watch.revision([listed.vendor_id])
+
     def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
         """Give what is not stored yet, after making sure that all splits are known.
 

@@ -30,9 +30,8 @@ from pipeline_defs.sources.zerodha.session import (
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from pipeline_defs.schema.batches import ImportRequest
     from pipeline_defs.sources.asking.streaming import Heard, Silence
 
 _STAMP = "%Y-%m-%d %H:%M:%S"
@@ -130,9 +129,9 @@ class ZerodhaSource(ApiSource):
             self._client.close()
         self._client = self._session = self._refused = None
 
-    def _datasets(self, request: ImportRequest) -> list[Dataset]:
-        """Give each dataset the days that one request of its length may cover."""
-        return [replace(one, max_days=max_days_of(one)) for one in super()._datasets(request)]
+    def datasets_wanted(self, tables: Collection[str] | None = None) -> list[Dataset]:
+        """Give each dataset the days that one request of its length may cover; see `ApiSource.datasets_wanted`."""
+        return [replace(one, max_days=max_days_of(one)) for one in super().datasets_wanted(tables)]
 
     @property
     def _dumps(self) -> Dumps:

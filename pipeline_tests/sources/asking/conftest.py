@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline_defs.schema.batches import ImportBatch
+    from pipeline_defs.schema.deliveries import Delivery, FetchCost
+
 QUICK = Patience(tries=3, total_seconds=5, first_wait_seconds=0.01)
 NOW = dt.datetime(2025, 9, 30, tzinfo=dt.UTC)
 
@@ -60,6 +63,56 @@ class PaperSource(ApiSource):
         rows = [row for row in self.candles.get(question.listed.symbol, []) if question.start < row[0] <= question.end]
         names = ("timestamp", "open", "high", "low", "close", "volume")
         return Answer(answer_rows({name: [row[at] for row in rows] for at, name in enumerate(names)} if rows else {}))
+
+
+@dataclass
+class PaperLedger:
+    """Remembers what it was given, as the warehouse does."""
+
+    marks: set[tuple[dt.date, str]] = field(default_factory=set)
+    running: dict[tuple[dt.date, str], list[tuple[dt.datetime, dt.datetime]]] = field(default_factory=dict)
+    instruments: dict[tuple[dt.date, str], set[str]] = field(default_factory=dict)
+    adopted: list[dt.date] = field(default_factory=list)
+    still_fresh: list[dt.date] = field(default_factory=list)
+
+    def knows_date(self, trade_date: dt.date) -> bool:
+        return any(day == trade_date for day, _ in self.marks)
+
+    def holds(self, trade_date: dt.date, digest: str) -> bool:
+        return (trade_date, digest) in self.marks
+
+    def spans(
+        self, trade_date: dt.date, table: str, bar_seconds: int, digest: str
+    ) -> list[tuple[dt.datetime, dt.datetime]]:
+        del table, bar_seconds
+        return self.running.get((trade_date, digest), [])
+
+    def keep_running(self, trade_date: dt.date, table: str, bar_seconds: int, digest: str) -> None:
+        assert self.spans(trade_date, table, bar_seconds, digest)
+        self.still_fresh.append(trade_date)
+
+    def answered(
+        self, first: dt.date, last: dt.date, table: str, bar_seconds: int, basis: str
+    ) -> dict[dt.date, frozenset[str]]:
+        del table, bar_seconds
+        found = {day: frozenset(names) for (day, of), names in self.instruments.items() if of == basis}
+        return {day: names for day, names in found.items() if first <= day <= last}
+
+    def adopt(self, delivery: Delivery, cost: FetchCost, trade_date: dt.date, table: str, bar_seconds: int) -> None:
+        del cost, table, bar_seconds
+        self.marks.add((trade_date, delivery.digest))
+        self.adopted.append(trade_date)
+
+    def commit(self, batch: ImportBatch) -> None:
+        told = batch.delivery or batch.so_far
+        if batch.delivery is not None:
+            self.marks.add((batch.trade_date, batch.delivery.digest))
+        if told is not None and told.basis is not None:
+            self.instruments.setdefault((batch.trade_date, told.basis), set()).update(told.answered)
+        if batch.so_far is not None and batch.window is not None:
+            start, end = batch.window
+            stored = self.running.setdefault((batch.trade_date, batch.so_far.digest), [])
+            stored.append((start, end - dt.timedelta(microseconds=1)))
 
 
 def option_terms() -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import pytest
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 from pipeline_defs.sources.asking.calling import TryAgainError
-from pipeline_tests.sources.asking.conftest import PaperSource, minute
+from pipeline_tests.sources.asking.conftest import PaperLedger, PaperSource, minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,23 +21,6 @@ if TYPE_CHECKING:
 
 FRIDAY, MONDAY = dt.date(2025, 8, 22), dt.date(2025, 8, 25)
 GANESH = dt.date(2025, 8, 27)
-
-
-@dataclass
-class PaperLedger:
-    """Remembers marks, as the warehouse does."""
-
-    marks: set[tuple[dt.date, str]] = field(default_factory=set)
-
-    def knows_date(self, trade_date: dt.date) -> bool:
-        return any(day == trade_date for day, _ in self.marks)
-
-    def holds(self, trade_date: dt.date, digest: str) -> bool:
-        return (trade_date, digest) in self.marks
-
-    def commit(self, batch: ImportBatch) -> None:
-        if batch.delivery is not None:
-            self.marks.add((batch.trade_date, batch.delivery.digest))
 
 
 def fetch(
@@ -106,18 +88,17 @@ def test_a_session_without_a_row_is_an_error_after_the_good_days_were_given(
     assert {day for day, _ in ledger.marks} == {FRIDAY, dt.date(2025, 8, 23), dt.date(2025, 8, 24)}
 
 
-def test_a_day_that_is_not_over_is_given_but_asked_for_again(paper: Callable[..., PaperSource]) -> None:
+def test_a_day_that_is_not_over_is_given_without_its_running_bar_and_not_as_final(
+    paper: Callable[..., PaperSource],
+) -> None:
     noon = dt.datetime(2025, 8, 22, 4, tzinfo=dt.UTC)
-    running = minute("2025-08-22", "09:31")
-    rows = {"RELIANCE": [minute("2025-08-22", "09:16"), running]}
-    ledger, source = PaperLedger(), paper(candles=rows, now=noon)
-    (batch,) = fetch(source, FRIDAY, FRIDAY, ledger)
+    rows = {"RELIANCE": [minute("2025-08-22", "09:16"), minute("2025-08-22", "09:31")]}
+    source = paper(candles=rows, now=noon)
+    (batch,) = fetch(source, FRIDAY, FRIDAY, PaperLedger())
 
     assert batch.observations.height == 1
     assert batch.rejects["reason"].to_list() == ["running_bar"]
     assert batch.delivery is None
-    fetch(source, FRIDAY, FRIDAY, ledger)
-    assert len(source.log) == 2
 
 
 def test_an_answer_is_as_final_as_it_was_when_it_was_asked_for(paper: Callable[..., PaperSource]) -> None:
@@ -152,16 +133,6 @@ def test_whoever_asks_for_everything_again_is_not_given_kept_answers(paper: Call
     fetch(source, MONDAY, MONDAY)
 
     assert len(source.log) == 2
-
-
-def test_one_more_symbol_makes_the_day_missing(paper: Callable[..., PaperSource]) -> None:
-    rows = {name: candles()["RELIANCE"] for name in ("RELIANCE", "INFY")}
-    ledger = PaperLedger()
-    fetch(paper(candles=rows), MONDAY, MONDAY, ledger)
-    more = paper(candles=rows, universe={"equities": ["RELIANCE", "INFY"]})
-    (batch,) = fetch(more, MONDAY, MONDAY, ledger)
-
-    assert batch.contracts["symbol"].to_list() == ["RELIANCE", "INFY"]
 
 
 def test_a_request_that_passes_is_tried_again_and_one_that_does_not_ends_it(paper: Callable[..., PaperSource]) -> None:

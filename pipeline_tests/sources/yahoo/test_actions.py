@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline_defs.errors import SourceError
-from pipeline_defs.sources.asking.questions import Question, Window
+from pipeline_defs.sources.asking.questions import Listed, Question, Window
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.yahoo.actions import SOURCE_ACTION_SCHEMA, Split
 from pipeline_defs.sources.yahoo.adapter import YahooSource
@@ -144,6 +144,9 @@ def test_a_split_that_comes_after_bars_were_stored_is_told_and_changes_the_revis
     assert news(later, "2023-10-02", "2023-10-03") == []
     assert later.revision(daily_bars) != ""
     assert later.revision(minutes) == ""
+    split, other = (Listed(symbol, {"kind": "EQ", "symbol": symbol}) for symbol in ("GS", "MSFT"))
+    assert later.revision_of(daily_bars, split) != later.revision_of(daily_bars, other) == ""
+    assert later.revision_of(minutes, split) == ""
     again = [batch.delivery for batch in later.fetch(daily("2023-10-02", "2023-10-03"))]
     assert not set(marks) & set(again)
     assert later.revision(daily_bars) == ask().revision(daily_bars)

@@ -14,6 +14,7 @@ import pytest
 from pipeline_defs.errors import ConfigurationError, SourceError
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 from pipeline_defs.sources.yahoo.adapter import YahooSource
+from pipeline_tests.sources.asking.conftest import PaperLedger
 from pipeline_tests.sources.yahoo.conftest import FIXTURES, INDIA, daily, minute_bars, request, with_rows
 from pipeline_tests.sources.yahoo.offline import start
 from pipeline_tests.sources.yahoo.server import Instrument, seconds
@@ -250,20 +251,11 @@ def test_minutes_of_nineteen_days_are_asked_for_week_by_week(ask: Ask, server: Y
 
 
 def test_an_answer_of_days_that_are_over_is_kept_until_they_are_stored(ask: Ask, server: YahooServer) -> None:
-    class Empty:
-        def knows_date(self, trade_date: dt.date) -> bool:
-            del trade_date
-            return False
-
-        def holds(self, trade_date: dt.date, digest: str) -> bool:
-            del trade_date, digest
-            return False
-
-    batches = ask().fetch(daily("2023-10-02", "2023-10-09", ledger=Empty()))
+    batches = ask().fetch(daily("2023-10-02", "2023-10-09", ledger=PaperLedger()))
     while next(batches).empty_reason is not None:
         pass
     del batches  # a run that is killed
-    list(ask().fetch(daily("2023-10-02", "2023-10-09", ledger=Empty())))
+    list(ask().fetch(daily("2023-10-02", "2023-10-09", ledger=PaperLedger())))
     assert len(server.history) == 1
 
 

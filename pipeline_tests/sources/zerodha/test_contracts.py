@@ -46,7 +46,7 @@ def option(token: int, symbol: str, expiry: str, strike: int, name: str = "NIFTY
 
 def listed(of: ZerodhaSource, table: str, first: dt.date, last: dt.date | None = None) -> list[Listed]:
     request = ImportRequest(first, last or first, tables=frozenset({table}))
-    (dataset,) = of._datasets(request)
+    (dataset,) = of.datasets_wanted(request.tables)
     return of.list_instruments(dataset, Window(first, last or first))
 
 
