@@ -24,8 +24,8 @@ defs: dg.Definitions = dg.Definitions(
         *map(checks.build_catalog_checks, formats),
     ],
     resources=resources.build_resources(sources, formats),
-    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS],
-    schedules=[automation.nse_daily_schedule],
-    sensors=[automation.landing_sensor, uploads.uploads_sensor],
+    jobs=[*automation.JOBS, uploads.TAKE_IN_UPLOADS],
+    schedules=automation.SCHEDULES,
+    sensors=[*automation.SENSORS, uploads.uploads_sensor],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

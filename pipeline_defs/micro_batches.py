@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.errors import ConfigurationError, MarketRuleError, PipelineError
+from pipeline_defs.errors import ConfigurationError, PipelineError
+from pipeline_defs.markets.running import running_session
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.schema.tables import DAY, TICK
 from pipeline_defs.sources.asking.assembling import WindowOfAnswers
@@ -28,7 +29,6 @@ from pipeline_defs.warehouse.loading import import_source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline_defs.markets.market import Market
     from pipeline_defs.schema.batches import ImportBatch, Source
     from pipeline_defs.sources.asking.questions import Dataset, Listed
     from pipeline_defs.warehouse.connection import Warehouse
@@ -139,45 +139,6 @@ def intraday_datasets(source: ApiSource, tables: Iterable[str] | None = None) ->
             next_step="name instruments, and bars shorter than a day; docs/universe.md shows how",
         )
     return found
-
-
-def running_session(market: Market, now: dt.datetime, delay: dt.timedelta = dt.timedelta()) -> dt.date:
-    """Find the session that is running.
-
-    Parameters
-    ----------
-    market : Market
-        Whose.
-    now : datetime.datetime
-        With a zone.
-    delay : datetime.timedelta, default 0
-        For so long after its close it counts as running.
-
-    Returns
-    -------
-    datetime.date
-
-    Raises
-    ------
-    MarketRuleError
-        If none is, with the reason: a holiday, before the open, after the close.
-
-    """
-    day = market.trade_date(now)
-    reason = market.closed_reason(day)
-    if reason is not None:
-        raise MarketRuleError(f"{market.name} has no session on {day}: {reason}", next_step="nothing needs to be done")
-    opens, closes = market.open(day), market.close(day)
-    if now <= opens:
-        raise MarketRuleError(
-            f"the session of {market.name} on {day} opens at {opens:%H:%M} UTC", next_step="look again after the open"
-        )
-    if now > closes + delay:
-        raise MarketRuleError(
-            f"the session of {market.name} on {day} closed at {closes:%H:%M} UTC",
-            next_step="materialise its partition, which asks for the whole day",
-        )
-    return day
 
 
 def store_completed(

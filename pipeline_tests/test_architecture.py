@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "warehouse": {"schema", "markets"},
     "samples": {"schema", "markets"},
     "plots": set[str](),
+    "alerting": {"sources"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
 }

@@ -4,7 +4,7 @@
 ``resources``   the two ports (sources in, catalogs out) and the warehouse
 ``assets``      one factory for the tables of a source, one for bars, one for catalogs
 ``checks``      what must hold before anything downstream may run
-``automation``  jobs, the evening schedule, the sensor on the landing folder
+``automation``  jobs, schedules and sensors: after a close, while a market is open, at a month's end, on arrival
 ``uploads``     people's own files: asset, job and sensor
 ``evidence``    what a partition of the warehouse holds and where it came from
 ``comparisons`` what checks hold against each other
