@@ -187,8 +187,11 @@ def _plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
 
 
 def failure_reason(event: dg.DagsterEvent) -> str:
-    """Take from a failed step what a person needs: what was raised on purpose, else the error's own text."""
+    """Take from a failed step what a person needs: what was raised on purpose, else the error behind Dagster's own."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
-    return event.message or "" if data.error is None else data.error.message.strip()
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return event.message or "" if error is None else error.message.strip()

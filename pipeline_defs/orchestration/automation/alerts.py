@@ -72,6 +72,11 @@ def asset_alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return _tell(context, memory, alerts)
 
 
+def utc_now() -> dt.datetime:
+    """Tell the time."""
+    return dt.datetime.now(dt.UTC)
+
+
 def _new_runs(
     instance: dg.DagsterInstance, memory: dict[str, Any], kinds: Sequence[dg.DagsterEventType]
 ) -> list[tuple[dg.DagsterRun, dg.EventLogEntry]]:
@@ -93,7 +98,7 @@ def _tell(context: dg.SensorEvaluationContext, memory: dict[str, Any], alerts: l
     told: list[str] = memory.setdefault("told", [])
     new = [alert for alert in alerts if alert.identity not in told]
     memory["told"] = [*told, *(alert.identity for alert in new)][-_MAX_REMEMBERED:]
-    now = dt.datetime.now(dt.UTC).timestamp()
+    now = utc_now().timestamp()
     queues = {name: Queue.read(plain) for name, plain in memory.get("queues", {}).items()}
     said = [f"{len(new)} new alerts"]
     for name in chosen_names():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
@@ -13,10 +13,10 @@ from pipeline_defs.definitions import defs
 from pipeline_defs.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-UNIVERSE = {
+UNIVERSE: dict[str, dict[str, Any]] = {
     "ccxt": {"exchange": "binance", "pairs": ["BTC/USDT"]},
     "interactive_brokers": {"equities": ["AAPL"]},
     "polygon": {"equities": ["AAPL"]},
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def write_universe(settings: Settings, universe: dict[str, object]) -> None:
+def write_universe(settings: Settings, universe: Mapping[str, object]) -> None:
     (settings.home / "universe.yaml").write_text(yaml.safe_dump(universe))
 
 
