@@ -13,6 +13,7 @@
 ``landing``     which trade dates the landing folder holds
 ``columns``     column schemas for the UI
 ``display``     tables and small plots for metadata
+``pools``       how many runs may ask a source at once
 ``instance``    the local Dagster home
 ``runs``        the same assets, run in this process
 
