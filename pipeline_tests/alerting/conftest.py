@@ -36,8 +36,18 @@ class Mailbox:
     recipients: list[list[str]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
     """For the next mails, in place of taking them."""
+    refused: set[str] = field(default_factory=set)
+    """Recipients."""
     logins: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
+
+    async def handle_RCPT(  # noqa: N802 -- the library's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if address in self.refused:
+            return "550 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 -- the library's name
         if self.replies:

@@ -56,6 +56,19 @@ def test_a_refusal_says_whether_to_try_again(mail_settings: Mailbox, reply: str,
     assert mail_settings.mails == []
 
 
+def test_a_recipient_who_is_refused_is_an_error_although_the_others_were_told(mail_settings: Mailbox) -> None:
+    mail_settings.refused = {"one@example.org"}
+    with pytest.raises(AlertError, match="1 of 2 recipients were refused") as failure:
+        send()
+    assert not failure.value.again
+    assert mail_settings.recipients == [["two@example.org"]]
+
+    mail_settings.refused.add("two@example.org")
+    with pytest.raises(AlertError, match="every recipient was refused") as all_refused:
+        send()
+    assert not all_refused.value.again
+
+
 def test_a_certificate_that_nobody_vouches_for_ends_it_before_the_password_is_sent(
     mail_settings: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from pipeline_defs.definitions import defs
 from pipeline_defs.errors import MarketRuleError
 from pipeline_defs.markets.market import market
 from pipeline_defs.orchestration.automation import daily, jobs
+from pipeline_defs.orchestration.automation.wanting import tables_of
+from pipeline_defs.sources.registry import source_entry
 from pipeline_tests.orchestration.automation.conftest import UNIVERSE, partitions_of, store, write_universe
 
 if TYPE_CHECKING:
@@ -190,3 +192,7 @@ def test_why_nothing_is_asked_for_is_told_even_when_there_is_no_session_yet() ->
     assert daily._why_nothing("yahoo", market("US"), dt.datetime(2025, 6, 4, 3, 30, tzinfo=dt.UTC), {}, set()) == (
         "yahoo has no session yet"
     )
+
+
+def test_of_a_source_without_a_universe_every_table_is_wanted() -> None:
+    assert tables_of("nse_csv") == frozenset(source_entry("nse_csv").tables)
