@@ -1,6 +1,6 @@
 """What 30 partitions of one API source cost: a run each, a run of several, or one import of the range.
 
-    PYTHONPATH=. .venv/bin/python tools/measure_backfills.py [partitions]
+    PYTHONPATH=. .venv/bin/python tools/measure_backfills.py [partitions [of which a run each]]
 
 The exchange is a server on the loopback, so that its answers take no time: what is counted is its requests, and the
 processor seconds of our own processes, each of which is started anew as Dagster's launcher starts a run.
@@ -49,7 +49,7 @@ def runs_of(days: list[str], size: int) -> None:
         subprocess.run(command, check=True, capture_output=True)
 
 
-def measure(name: str, count: int, *steps: str) -> None:
+def measure(name: str, count: int, alone: int, *steps: str) -> None:
     """Do it on a home of its own, and print what it cost."""
     with tempfile.TemporaryDirectory() as folder, offline.start() as served:
         os.environ.update(served.environment, PIPELINE_HOME=folder, PIPELINE_DATABASE_URL="")
@@ -63,14 +63,14 @@ def measure(name: str, count: int, *steps: str) -> None:
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 asked, began = len(served.requests()), time.monotonic()
                 if step == "each":
-                    one_run_each(days)
+                    one_run_each(days[:alone])
                 else:
                     runs_of(days, int(step))
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 requests = len(served.requests()) - asked
                 wall = time.monotonic() - began
-                label = f"{name}: {'a run each' if step == 'each' else f'{step} a process'}"
+                label = f"{name}: {f'{alone} runs' if step == 'each' else f'{step} a process'}"
                 print(f"{label:<44} {requests:>4} requests {seconds:>7.1f} CPU s {wall:>7.1f} s", flush=True)
         finally:
             stop(settings.postgres_dir)
@@ -79,11 +79,12 @@ def measure(name: str, count: int, *steps: str) -> None:
 def main() -> None:
     """Measure the three ways."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    alone = int(sys.argv[2]) if len(sys.argv) > 2 else count  # noqa: PLR2004 -- the second argument
     print(f"{count} partitions of ccxt/spot_prices, hours, one pair")
-    measure("one import of the range", count, str(count))
-    measure("several in a run", count, "7")
-    measure("one import, then runs that find it stored", count, str(count), "each")
-    measure("partition by partition", count, "each")
+    measure("one import of the range", count, alone, str(count))
+    measure("several in a run", count, alone, "7")
+    measure("one import, then runs that find it stored", count, alone, str(count), "each")
+    measure("partition by partition", count, alone, "each")
 
 
 if __name__ == "__main__":

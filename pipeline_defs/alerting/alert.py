@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -61,8 +62,9 @@ class Alert:
 
     @property
     def identity(self) -> str:
-        """Tell it from every other alert: one a run, one a check of a run."""
-        return f"{self.kind}|{self.subject}|{self.partition}|{self.run_id}"
+        """Tell it from every other alert, in 16 letters: one a run, one a check of a run, one each time it is stale."""
+        parts = (self.kind, self.subject, self.partition, self.run_id or self.at)
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:

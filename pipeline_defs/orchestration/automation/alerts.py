@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pipeline_defs.alerting.alert import Alert
 
 SENSOR_SECONDS: Final = 30
-_MAX_REMEMBERED: Final = 200
-"""Runs and checks that were told, so that none is told twice."""
+_MAX_REMEMBERED: Final = 100
+"""Alerts that were told, so that none is told twice; few, since Dagster keeps the cursor of every tick for a week."""
 
 
 @dg.sensor(
