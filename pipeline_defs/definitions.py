@@ -1,4 +1,4 @@
-"""The product in ten lines: sources come in, bars are derived, verified catalogs go out, checks watch over all."""
+"""The product on one page: sources come in, bars are derived, verified catalogs go out, checks watch over all."""
 
 from itertools import chain
 
@@ -33,12 +33,8 @@ defs: dg.Definitions = dg.Definitions(
         *map(freshness.build_freshness_check, freshness.api_sources()),
     ],
     resources=resources.build_resources(sources, formats),
-    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
-    schedules=[automation.nse_daily_schedule],
-    sensors=[
-        automation.landing_sensor,
-        uploads.uploads_sensor,
-        freshness.build_stale_sensor(freshness.api_sources()),
-    ],
+    jobs=[*automation.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
+    schedules=automation.SCHEDULES,
+    sensors=[*automation.SENSORS, uploads.uploads_sensor, freshness.build_stale_sensor(freshness.api_sources())],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

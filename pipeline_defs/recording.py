@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import PipelineError, SourceError
-from pipeline_defs.schema.batches import Finding, ImportRequest, Source
+from pipeline_defs.schema.batches import Finding, ImportRequest
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.asking.assembling import WindowOfAnswers
 from pipeline_defs.sources.asking.questions import Answer, Question, Window
 from pipeline_defs.sources.asking.streaming import Heard, Silence
+from pipeline_defs.sources.asking.told import Told
 from pipeline_defs.warehouse.loading import import_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline_defs.schema.batches import ImportBatch, SourceMetadata
+    from pipeline_defs.schema.batches import ImportBatch
     from pipeline_defs.sources.asking.questions import Dataset, Listed
     from pipeline_defs.sources.asking.source import ApiSource
     from pipeline_defs.warehouse.connection import Warehouse
@@ -174,7 +175,7 @@ class Recorder:
         for batch in self._batches(heard):
             told = replace(batch, findings=(*batch.findings, *map(_gap, silences)))
             silences = []
-            yield from import_source(self.warehouse, _Told(self.source, told), ImportRequest())
+            yield from import_source(self.warehouse, Told(self.source, told), ImportRequest())
 
     def _batches(self, heard: list[Heard]) -> Iterator[ImportBatch]:
         rows: dict[str, list[pl.DataFrame]] = {}
@@ -257,21 +258,6 @@ class Recorder:
         with self.warehouse.connect() as connection:
             ((last, sequence),) = connection.execute(query.encode(), parameters).fetchall()
         return last, int(sequence)
-
-
-class _Told(Source):
-    """A source that gives one batch: what was heard."""
-
-    def __init__(self, source: ApiSource, batch: ImportBatch) -> None:
-        self.name = source.name
-        self._source, self._batch = source, batch
-
-    def get_metadata(self) -> SourceMetadata:
-        return self._source.get_metadata()
-
-    def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
-        del request
-        yield self._batch
 
 
 def _gap(silence: Silence) -> Finding:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "plots": set[str](),
     "reconciliation": {"schema", "markets", "warehouse"},
     "greeks": {"schema", "warehouse"},
+    "alerting": {"sources"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},

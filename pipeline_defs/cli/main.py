@@ -8,6 +8,7 @@ import sys
 import click
 
 import pipeline_defs
+from pipeline_defs.cli.automation import alerts, pools
 from pipeline_defs.cli.certify import certify
 from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
@@ -60,6 +61,8 @@ for command in (
     database,
     doctor,
     kite_login,
+    alerts,
+    pools,
     ui,
 ):
     commands.add_command(command)

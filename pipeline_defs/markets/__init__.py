@@ -4,6 +4,7 @@ Rules that changed over time are rows of the files in ``data``, each with its so
 look them up. Nothing here reads market data, opens a connection or knows a vendor's file layout.
 
 ``sessions``          when a segment was open
+``running``           which session of a market is open now, and if none, why
 ``expiries``          on which day a contract of a month or week expires, as known on a date
 ``tickers``           names of contracts, read in a declared grammar
 ``tables``            the files themselves; ``session_tables`` and ``fixed_holidays`` serve the sessions

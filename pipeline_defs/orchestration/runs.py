@@ -146,7 +146,7 @@ def materialize_partition(
             )
             for evaluation in result.get_asset_check_evaluations()
         ],
-        failures=[_reason(event) for event in result.all_events if event.is_step_failure],
+        failures=[failure_reason(event) for event in result.all_events if event.is_step_failure],
     )
 
 
@@ -186,9 +186,12 @@ def _plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
     return {name: value.value for name, value in metadata.items()}
 
 
-def _reason(event: dg.DagsterEvent) -> str:
-    """Take from a failed step what a person needs: what was raised on purpose, else the error's own text."""
+def failure_reason(event: dg.DagsterEvent) -> str:
+    """Take from a failed step what a person needs: what was raised on purpose, else the error behind Dagster's own."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
-    return event.message or "" if data.error is None else data.error.message.strip()
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return event.message or "" if error is None else error.message.strip()

@@ -29,6 +29,8 @@ class SourceEntry:
         Icons of its assets.
     meaning : str, default ""
         A sentence on it for people.
+    settles_seconds : int, default 0
+        How long after a session's close every answer of an API is final: the longest delay of its datasets.
 
     """
 
@@ -38,6 +40,7 @@ class SourceEntry:
     tables: tuple[str, ...] = OBSERVED_TABLES
     kinds: frozenset[str] = frozenset({"api", "postgres"})
     meaning: str = ""
+    settles_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no asset could be made of."""
@@ -48,3 +51,5 @@ class SourceEntry:
             raise ValueError(f"tables {self.tables}, expected some of {OBSERVED_TABLES}")
         if self.source_type not in {"file", "api"}:
             raise ValueError(f"source type {self.source_type!r}, expected file or api")
+        if self.settles_seconds < 0:
+            raise ValueError(f"settles_seconds {self.settles_seconds}, expected 0 or more")

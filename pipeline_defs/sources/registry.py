@@ -26,26 +26,32 @@ SOURCES: Final = {
         market="CRYPTO",
         tables=("spot_prices",),
         meaning="Spot pairs of any exchange that CCXT speaks to.",
+        settles_seconds=60,
     ),
     "interactive_brokers": SourceEntry(
         "pipeline_defs.sources.interactive_brokers.adapter:InteractiveBrokersSource",
         market="US",
         meaning="History from a running TWS or IB Gateway.",
+        settles_seconds=900,
     ),
     "polygon": SourceEntry(
         "pipeline_defs.sources.polygon.adapter:PolygonSource",
         market="US",
         tables=("options_ticks", "spot_prices", "equity_daily"),
         meaning="Polygon's REST interface: shares, indices and options of the United States.",
+        settles_seconds=18_000,
     ),
     "yahoo": SourceEntry(
         "pipeline_defs.sources.yahoo.adapter:YahooSource",
         market="US",
         tables=("equity_daily", "spot_prices"),
         meaning="Yahoo Finance: shares and indices, adjusted for splits by Yahoo.",
+        settles_seconds=14_400,
     ),
     "zerodha": SourceEntry(
-        "pipeline_defs.sources.zerodha.adapter:ZerodhaSource", meaning="Kite Connect; needs a login each day."
+        "pipeline_defs.sources.zerodha.adapter:ZerodhaSource",
+        meaning="Kite Connect; needs a login each day.",
+        settles_seconds=10_800,
     ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""

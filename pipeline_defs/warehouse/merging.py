@@ -148,7 +148,7 @@ def bring_in_line(
 
     """
     if partition.window is not None:
-        return _merge_window(connection, partition, rows, load_id=load_id, underlying=underlying)
+        return _merge_window(connection, partition, rows)
     incoming = take_fingerprint(rows)
     known = read_fingerprint(connection, partition)
     if known is None and _ask(connection, partition, _IS_EMPTY):
@@ -166,16 +166,20 @@ def bring_in_line(
     return counts
 
 
-def _merge_window(
-    connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, load_id: int, underlying: str | None
-) -> MergeCounts:
-    """Bring a part of a partition in line; a fingerprint of the whole says nothing of it."""
+def _merge_window(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame) -> MergeCounts:
+    """Bring a part of a partition in line; a fingerprint of the whole says nothing of it.
+
+    It takes nothing away, since each instrument may speak of a part of its own: what vanished is retired by the load of
+    the whole.
+    """
     forget_fingerprint(connection, partition)
     if _ask(connection, partition, _IS_EMPTY):
         copy_in(connection, partition.table, rows, typed=True)
         return MergeCounts(rows.height, 0, 0, 0)
-    before = _ask(connection, partition, _COUNT)
-    return _merge_all(connection, partition, rows, before, {"load_id": load_id, "underlying": underlying})
+    few = _prepare(connection, few=False)
+    corrected = _stage(connection, partition, rows, few=few)
+    stored = _apply_differences(connection, partition, corrected, few=few)
+    return MergeCounts(stored, rows.height - stored - corrected, corrected, 0)
 
 
 def find_differing(incoming: Fingerprint, known: Fingerprint) -> tuple[pl.Series, int]:

@@ -128,7 +128,11 @@ def test_checks_that_mean_wrong_data_block() -> None:
     }
 
 
-def test_nothing_starts_by_itself_after_an_installation() -> None:
-    assert defs.resolve_schedule_def("nse_daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
-    for sensor in ("landing_sensor", "uploads_sensor", "stale_sensor"):
-        assert defs.resolve_sensor_def(sensor).default_status is dg.DefaultSensorStatus.STOPPED
+def test_nothing_starts_by_itself_after_an_installation_and_each_says_what_it_would_do() -> None:
+    repository = defs.get_repository_def()
+    assert len(repository.schedule_defs) > 10
+    for schedule in repository.schedule_defs:
+        assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED, schedule.name
+        assert len(schedule.description or "") > 100, schedule.name
+    for sensor in repository.sensor_defs:
+        assert sensor.default_status is dg.DefaultSensorStatus.STOPPED, sensor.name

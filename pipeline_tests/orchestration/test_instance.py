@@ -70,6 +70,22 @@ def test_the_instance_keeps_to_itself(settings: Settings) -> None:
         assert queue.max_concurrent_runs == 2
 
 
+def test_a_source_is_asked_by_one_run_at_a_time_unless_a_person_allows_more(settings: Settings) -> None:
+    with open_instance(settings) as opened:
+        pools = opened.get_concurrency_config().pool_config
+        assert pools.default_pool_limit == 1
+        assert pools.pool_granularity is not None
+        assert pools.pool_granularity.value == "run"
+
+
+def test_only_a_run_that_died_is_retried_as_a_whole(settings: Settings) -> None:
+    with open_instance(settings) as opened:
+        assert opened.run_retries_enabled
+        assert opened.run_retries_max_retries == 2
+        assert not opened.run_retries_retry_on_asset_or_op_failure
+        assert opened.run_monitoring_enabled
+
+
 def test_dagster_accepts_the_configuration(settings: Settings) -> None:
     with dg.DagsterInstance.from_config(str(prepare_dagster_home(settings))) as opened:
         assert opened.get_runs() == []

@@ -10,5 +10,6 @@
 ``credentials`` keys and tokens, from the environment only
 ``judging``     rows of answers to good ones and refused ones, with the reason
 ``assembling``  the judged rows of one trade date to one batch
+``told``        a batch that was made before, as a `Source`
 ``source``      the `Source` that runs it all
 """

@@ -1,7 +1,4 @@
-"""What starts runs: two jobs, one schedule at the time by which files must be there, one sensor on the landing folder.
-
-Both start stopped: a person switches them on when the landing folder is fed. What a run does is the assets' business.
-"""
+"""The landing folder: a trade date is imported when its files have settled, and again when one of them changes."""
 
 from __future__ import annotations
 
@@ -11,25 +8,10 @@ from typing import Final
 
 import dagster as dg
 
-from pipeline_defs.orchestration.assets.describing import BARS, CATALOGS, INGESTION
+from pipeline_defs.orchestration.automation.jobs import NSE_DAILY
 from pipeline_defs.orchestration.landing import judge_arrivals, landed_files
-from pipeline_defs.orchestration.partitions import IST, MARKET_ZONE, session_close, session_partitions
+from pipeline_defs.orchestration.partitions import session_close, session_partitions
 from pipeline_defs.settings import load_settings
-
-NSE_DAILY: Final = dg.define_asset_job(
-    "nse_daily",
-    selection=dg.AssetSelection.groups(INGESTION, BARS),
-    description="One trading session of the NSE files into the warehouse, with its bars and checks.",
-)
-
-MONTH_CATALOGS: Final = dg.define_asset_job(
-    "month_catalogs",
-    selection=dg.AssetSelection.groups(CATALOGS),
-    description="The catalogs of one month of one underlying, in every format, verified and published.",
-)
-
-DEADLINE: Final = "0 21 * * *"
-"""21:00 in India: every session is over, evening sessions too, and vendors have delivered."""
 
 SENSOR_SECONDS: Final = 60
 
@@ -37,21 +19,14 @@ MAX_REQUESTS: Final = 25
 """Runs asked for at one look; a folder of years is taken in over several."""
 
 
-@dg.schedule(job=NSE_DAILY, cron_schedule=DEADLINE, execution_timezone=MARKET_ZONE)
-def nse_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Import the day's session, so that a day without files fails where people see it.
-
-    Files that came earlier and were imported through the sensor are read again, which changes no row.
-    """
-    from pipeline_defs.markets.sessions import closed_reason, is_session  # noqa: PLC0415 -- imports polars
-
-    trade_date = context.scheduled_execution_time.astimezone(IST).date()
-    if not is_session(trade_date):
-        return dg.SkipReason(f"{trade_date} has no session: {closed_reason(trade_date)}")
-    return dg.RunRequest(run_key=f"deadline:{trade_date}", partition_key=trade_date.isoformat())
-
-
-@dg.sensor(job=NSE_DAILY, minimum_interval_seconds=SENSOR_SECONDS)
+@dg.sensor(
+    job=NSE_DAILY,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    description=(
+        "Every minute: imports each trade date whose files in the landing folder arrived or changed, once they are the"
+        " same at two looks in a row. The date is read from the vendors' file names; at most 25 dates a look."
+    ),
+)
 def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Import each trade date whose files arrived or changed, once they are the same at two looks in a row.
 

@@ -5,70 +5,25 @@ import json
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import pytest
 
-from pipeline_defs.errors import MarketRuleError
-from pipeline_defs.markets.sessions import IST, first_covered_date, last_covered_date, session_dates
-from pipeline_defs.orchestration import automation
-from pipeline_defs.orchestration.automation import landing_sensor, nse_daily_schedule
-from pipeline_defs.orchestration.partitions import session_close
+from pipeline_defs.markets.sessions import session_dates
+from pipeline_defs.orchestration.automation import landing
+from pipeline_defs.orchestration.automation.landing import landing_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
+
     from pipeline_defs.samples.generate import GeneratedSample
     from pipeline_defs.settings import Settings
-
-DEADLINE = dt.time(21, 0)
-
-
-def tick(day: str) -> dg.RunRequest | dg.SkipReason:
-    at = dt.datetime.combine(dt.date.fromisoformat(day), DEADLINE, IST)
-    answer = nse_daily_schedule(dg.build_schedule_context(scheduled_execution_time=at))
-    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
-    return answer
 
 
 def look(cursor: str | None) -> dg.SensorResult:
     answer = landing_sensor(dg.build_sensor_context(cursor=cursor))
     assert isinstance(answer, dg.SensorResult)
     return answer
-
-
-def test_the_schedule_asks_for_the_days_session() -> None:
-    request = tick("2025-08-14")
-
-    assert isinstance(request, dg.RunRequest)
-    assert (request.partition_key, request.run_key) == ("2025-08-14", "deadline:2025-08-14")
-
-
-@pytest.mark.parametrize(("day", "reason"), [("2025-08-15", "holiday"), ("2025-08-16", "weekend")])
-def test_the_schedule_skips_a_day_without_a_session_and_says_why(day: str, reason: str) -> None:
-    skipped = tick(day)
-
-    assert isinstance(skipped, dg.SkipReason)
-    assert day in str(skipped.skip_message)
-    assert reason in str(skipped.skip_message)
-
-
-def test_the_schedule_takes_a_special_session_on_a_weekend() -> None:
-    assert isinstance(tick("2025-02-01"), dg.RunRequest)
-
-
-def test_a_date_beyond_the_calendar_fails_the_tick_instead_of_passing_for_a_holiday() -> None:
-    with pytest.raises(MarketRuleError, match="calendar"):
-        tick("2101-01-03")
-
-
-def test_every_session_ever_is_over_by_the_deadline() -> None:
-    for day in session_dates(first_covered_date(), last_covered_date()):
-        assert session_close(day) < dt.datetime.combine(day, DEADLINE, IST), day
-
-
-def test_the_deadline_of_the_cron_is_the_one_tested_here() -> None:
-    assert nse_daily_schedule.cron_schedule == f"{DEADLINE.minute} {DEADLINE.hour} * * *"
-    assert nse_daily_schedule.execution_timezone == "Asia/Kolkata"
 
 
 def test_the_sensor_asks_for_a_date_at_the_second_look_and_not_again(
@@ -112,7 +67,7 @@ def test_the_sensor_says_what_it_leaves_alone(settings: Settings) -> None:
 def test_the_sensor_waits_for_the_close(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.landing_dir.mkdir(parents=True)
     (settings.landing_dir / "GFDLNFO_14082025.csv").write_text("x")
-    monkeypatch.setattr(automation, "session_close", lambda _: dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
+    monkeypatch.setattr(landing, "session_close", lambda _: dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
     answer = look(look(None).cursor)
 
     assert answer.run_requests == []

@@ -1,0 +1,72 @@
+"""How many runs may ask a source at once: a pool for each API source, one run at a time unless a person says more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.sources.registry import SOURCES
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+MOST: Final = 50
+"""More runs at once than any vendor's rate limit is worth."""
+
+
+def pool_names() -> list[str]:
+    """Name the pools: the API sources."""
+    return [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
+
+
+def pool_limits(instance: dg.DagsterInstance) -> dict[str, tuple[int, bool]]:
+    """Read the limits.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where they are kept.
+
+    Returns
+    -------
+    dict of str to tuple of (int, bool)
+        By pool: the limit, and whether a person has set it.
+
+    """
+    usual = instance.get_concurrency_config().pool_config.default_pool_limit or 1
+    kept = {pool.name: pool for pool in instance.event_log_storage.get_pool_limits()}
+    return {
+        name: (kept[name].limit, not kept[name].from_default) if name in kept else (usual, False)
+        for name in pool_names()
+    }
+
+
+def set_pool_limit(instance: dg.DagsterInstance, name: str, limit: int | None) -> None:
+    """Change a limit; it holds from the next run on.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where it is kept.
+    name : str
+        An API source; hyphens count as underscores.
+    limit : int or None
+        Runs at once, 1 to 50; None takes a person's setting back.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such pool, or the limit is outside.
+
+    """
+    pool = name.replace("-", "_")
+    if pool not in pool_names():
+        raise ConfigurationError(
+            f"no pool {name!r}, expected one of {', '.join(pool_names())}", next_step="each API source has one"
+        )
+    if limit is None:
+        instance.event_log_storage.delete_concurrency_limit(pool)
+        return
+    if not 1 <= limit <= MOST:
+        raise ConfigurationError(f"limit {limit}, expected 1 to {MOST}", next_step="see the vendor's rate limit")
+    instance.event_log_storage.set_concurrency_slots(pool, limit)
