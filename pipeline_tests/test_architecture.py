@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "warehouse": {"schema", "markets"},
     "samples": {"schema", "markets"},
     "plots": set[str](),
+    "reporting": {"markets", "plots", "sources", "warehouse"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
 }

@@ -17,6 +17,7 @@ from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
 from pipeline_defs.cli.record import record
+from pipeline_defs.cli.report import report
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
@@ -46,6 +47,7 @@ for command in (
     certify,
     corrections,
     diff,
+    report,
     storage,
     cache,
     database,
