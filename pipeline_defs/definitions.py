@@ -6,6 +6,7 @@ import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, resources, uploads
+from pipeline_defs.orchestration.assets import report
 from pipeline_defs.sources.registry import SOURCES, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
@@ -17,6 +18,7 @@ defs: dg.Definitions = dg.Definitions(
         *map(assets.build_catalog_assets, formats),
         assets.build_certificate_asset(formats),
         uploads.uploads_asset,
+        report.report_asset,
     ],
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),

@@ -52,6 +52,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
         "manual_csv/uploads",
+        "data_report",
     }
 
 
@@ -59,15 +60,15 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads"}, spec.key
+        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "reports"}, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        assert (spec.partitions_def is None) == (spec.group_name == "uploads"), spec.key
+        assert (spec.partitions_def is None) == (spec.group_name in {"uploads", "reports"}), spec.key
 
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name not in {"catalogs", "uploads"}:
+        if spec.group_name not in {"catalogs", "uploads", "reports"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns

@@ -13,6 +13,7 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.errors import ExportError
+from pipeline_defs.orchestration import pictures
 from pipeline_defs.orchestration.assets.describing import (
     CATALOGS,
     OWNERS,
@@ -92,7 +93,9 @@ def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
             except ExportError as error:
                 yield _not_verified(key, error)
                 raise failure(error) from error
-        yield _materialized(key, published, sessions, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            drawn = pictures.catalog_pictures(opened, EXPORTED_SOURCE, underlying, sessions[0], sessions[-1])
+        yield _materialized(key, published, sessions, seconds, drawn)
         yield _verified(key, published)
 
     return catalog_asset
@@ -123,7 +126,11 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
 
 
 def _materialized(
-    key: dg.AssetKey, published: "PublishedExport[Location]", sessions: list[dt.date], seconds: float
+    key: dg.AssetKey,
+    published: "PublishedExport[Location]",
+    sessions: list[dt.date],
+    seconds: float,
+    drawn: "dict[str, dg.MarkdownMetadataValue]",
 ) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         asset_key=key,
@@ -139,6 +146,7 @@ def _materialized(
             **{f"count_{name}": count for name, count in published.counts.items()},
             "dagster/partition_row_count": published.counts.get("bars", 0),
             "seconds": round(seconds, 3),
+            **drawn,
         },
     )
 

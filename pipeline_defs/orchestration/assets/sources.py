@@ -17,7 +17,7 @@ import dagster as dg
 import pipeline_defs
 from pipeline_defs.errors import SourceError
 from pipeline_defs.markets.market import Market, market
-from pipeline_defs.orchestration import comparisons, evidence, intraday
+from pipeline_defs.orchestration import comparisons, evidence, pictures
 from pipeline_defs.orchestration.assets.describing import (
     API_INGESTION,
     INGESTION,
@@ -26,8 +26,8 @@ from pipeline_defs.orchestration.assets.describing import (
     partitioned_check,
 )
 from pipeline_defs.orchestration.columns import observation_schema
-from pipeline_defs.orchestration.display import markdown_table, sparkline
-from pipeline_defs.orchestration.partitions import MARKET_ZONE, refuse_unfinished, session_partitions
+from pipeline_defs.orchestration.display import markdown_table
+from pipeline_defs.orchestration.partitions import refuse_unfinished, session_partitions
 from pipeline_defs.orchestration.resources import (
     WAREHOUSE,
     ImportPort,
@@ -213,7 +213,7 @@ def _materialized(
             **_files(files),
             "loads": dg.MetadataValue.md(_loads_table(reports)),
             "refused": dg.MetadataValue.md(_refused_table(refused)),
-            **_plot(warehouse, partition),
+            **pictures.session_pictures(warehouse, partition),
         },
     )
 
@@ -258,17 +258,6 @@ def _refused_table(refused: Counter[str]) -> str:
     if not refused:
         return "No line was refused."
     return markdown_table(["reason", "lines or files"], refused.most_common())
-
-
-def _plot(warehouse: Warehouse, partition: evidence.Partition) -> dict[str, dg.MarkdownMetadataValue]:
-    if partition.table == "equity_daily" or partition.zone != MARKET_ZONE:
-        return {}
-    if partition.table == "spot_prices":
-        name, closes = intraday.index_closes(warehouse, partition)
-        drawn = sparkline(closes, name)
-    else:
-        drawn = sparkline(intraday.rows_per_minute(warehouse, partition), "rows a minute")
-    return {"day": dg.MetadataValue.md(drawn)}
 
 
 def _delivered(warehouse: Warehouse, partition: evidence.Partition, *, was_delivered: bool) -> dg.AssetCheckResult:
