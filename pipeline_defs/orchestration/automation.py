@@ -19,13 +19,19 @@ from pipeline_defs.settings import load_settings
 NSE_DAILY: Final = dg.define_asset_job(
     "nse_daily",
     selection=dg.AssetSelection.groups(INGESTION, BARS),
-    description="One trading session of the NSE files into the warehouse, with its bars and checks.",
+    description=(
+        "One trading session of the NSE files into the warehouse, with its bars and checks. Run it for a session whose"
+        " files lie in the landing folder; run it again after a failure, once the files are right."
+    ),
 )
 
 MONTH_CATALOGS: Final = dg.define_asset_job(
     "month_catalogs",
     selection=dg.AssetSelection.groups(CATALOGS),
-    description="The catalogs of one month of one underlying, in every format, verified and published.",
+    description=(
+        "The catalogs of one month of one underlying, in every format, verified and published. Run it when the month is"
+        " over, or was corrected; what fails leaves the published catalog as it was."
+    ),
 )
 
 DEADLINE: Final = "0 21 * * *"
@@ -37,7 +43,15 @@ MAX_REQUESTS: Final = 25
 """Runs asked for at one look; a folder of years is taken in over several."""
 
 
-@dg.schedule(job=NSE_DAILY, cron_schedule=DEADLINE, execution_timezone=MARKET_ZONE)
+@dg.schedule(
+    job=NSE_DAILY,
+    cron_schedule=DEADLINE,
+    execution_timezone=MARKET_ZONE,
+    description=(
+        "Imports the day's session at 21:00 in India, so that a session without files fails where people see it. Days"
+        " without a session are skipped with the reason. Off until it is switched on."
+    ),
+)
 def nse_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Import the day's session, so that a day without files fails where people see it.
 
@@ -51,7 +65,14 @@ def nse_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest |
     return dg.RunRequest(run_key=f"deadline:{trade_date}", partition_key=trade_date.isoformat())
 
 
-@dg.sensor(job=NSE_DAILY, minimum_interval_seconds=SENSOR_SECONDS)
+@dg.sensor(
+    job=NSE_DAILY,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    description=(
+        "Looks at the landing folder every minute, and imports each trade date whose files arrived or changed, once"
+        " they are the same at two looks. What it waits for stands in its ticks. Off until it is switched on."
+    ),
+)
 def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Import each trade date whose files arrived or changed, once they are the same at two looks in a row.
 

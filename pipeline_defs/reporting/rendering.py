@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,6 +78,7 @@ def write_report(report: DataReport, output: Path) -> int:
     return len(page)
 
 
+@cache
 def _environment() -> jinja2.Environment:
     import jinja2  # noqa: PLC0415 -- only whoever writes a page needs it
 

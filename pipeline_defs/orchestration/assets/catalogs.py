@@ -14,6 +14,7 @@ import dagster as dg
 import pipeline_defs
 from pipeline_defs.errors import ExportError
 from pipeline_defs.orchestration import pictures
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import (
     CATALOGS,
     OWNERS,
@@ -71,7 +72,8 @@ def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
             partitioned_check(
                 ENGINE_VERIFIED,
                 key,
-                "The engine read back every instrument: rows, sums, first and last bar.",
+                "The engine read back every instrument: rows, sums, first and last bar. If it fails, nothing was"
+                " published: the finding names the instrument; export again when its data are right.",
                 partitions,
                 blocking=True,
             )
@@ -111,10 +113,7 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
         catalog_key(format_name),
         # Months and sessions are both windows of time: Dagster maps a month to the sessions in it.
         deps=[table_key(EXPORTED_SOURCE, table) for table in _EXPORTED_TABLES],
-        description=(
-            f"Minute bars of an underlying, its futures and options as a {format_name} catalog: one month of one"
-            " underlying, replaced as a whole, published only when the engine has confirmed it."
-        ),
+        description=teaching.of_catalog(format_name),
         group_name=CATALOGS,
         owners=OWNERS,
         kinds=_KINDS.get(format_name, {"python"}),

@@ -13,6 +13,7 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.orchestration.assets.describing import OWNERS, failures_explained
+from pipeline_defs.orchestration.assets.teaching import taught
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
 from pipeline_defs.plots.drawing import to_markdown
@@ -37,12 +38,12 @@ def report_path() -> Path:
     specs=[
         dg.AssetSpec(
             KEY,
-            description=(
+            description=taught(
                 "What the warehouse holds, as one HTML file that opens without a server: coverage calendar, freshness,"
-                " gaps, quality, provenance, catalogs, sizes.\n\nMaterialise it whenever you want to look; it reads one"
-                " state of the database and changes nothing. If it fails, the database did not answer: `pipeline"
-                " doctor` says why. What is in it is told in `docs/data-report.md`; `pipeline report --output FILE`"
-                " writes the same."
+                " gaps, quality, provenance, catalogs, sizes. `pipeline report --output FILE` writes the same.",
+                run="Whenever you want to look. It reads one state of the database and changes nothing.",
+                mend="The database did not answer in time: `pipeline doctor` says why. The older file stays.",
+                page="docs/data-report.md",
             ),
             group_name=GROUP,
             owners=OWNERS,

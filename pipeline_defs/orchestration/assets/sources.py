@@ -18,6 +18,7 @@ import pipeline_defs
 from pipeline_defs.errors import SourceError
 from pipeline_defs.markets.market import Market, market
 from pipeline_defs.orchestration import comparisons, evidence, pictures
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import (
     API_INGESTION,
     INGESTION,
@@ -51,7 +52,10 @@ TABLES: Final = {
 DELIVERED: Final = "delivered"
 """Check of each table: what came on the days before came on this day, too."""
 
-_DELIVERED_MEANING: Final = "A table that came on the days before came on this one."
+_DELIVERED_MEANING: Final = (
+    "A table that came on the days before came on this one. If it warns, ask whoever delivers it for the files of the"
+    " day, then run the partition again."
+)
 
 _USUAL_WITHIN_DAYS: Final = 10
 """A table that came within so many calendar days is missed when it does not come; the longest closure is shorter."""
@@ -132,10 +136,7 @@ def _spec(
     is_api = entry.source_type == "api"
     return dg.AssetSpec(
         table_key(source, table),
-        description=(
-            f"{TABLES[table]} What `{source}` said, kept with every correction; one partition a trading session."
-            + (f" {entry.meaning}" if entry.meaning else "")
-        ),
+        description=teaching.of_source(f"{TABLES[table]} {entry.meaning}".rstrip(), source, is_api=is_api),
         skippable=True,
         group_name=API_INGESTION if is_api else INGESTION,
         owners=OWNERS,
