@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
+from pipeline_defs.progress import Step, ignore
 from pipeline_defs.schema.batches import HARMLESS_REASONS
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
 from pipeline_defs.warehouse.actions import store_actions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from pipeline_defs.progress import OnProgress
     from pipeline_defs.schema.batches import ImportBatch, ImportRequest, Source, SourceMetadata
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -49,6 +51,7 @@ def import_source(
     *,
     dagster_run_id: str | None = None,
     reread: bool = False,
+    on_progress: OnProgress = ignore,
 ) -> Iterator[LoadReport]:
     """Import everything a source gives for a request, batch by batch.
 
@@ -67,6 +70,8 @@ def import_source(
         Recorded with each load.
     reread : bool, default False
         Read deliveries, too, that are known to be stored as they are.
+    on_progress : callable, optional
+        Told before each batch is read and before it is stored.
 
     Yields
     ------
@@ -87,14 +92,19 @@ def import_source(
         connection.run(refresh_pending_bars, "bars of earlier imports")
         ledger = Ledger(connection, metadata, request.underlying, dagster_run_id)
         started = time.perf_counter()
+        days: set[dt.date] = set()
+        on_progress(_step(request, days, f"reading {metadata.source}"))
         for batch in source.fetch(request if reread else replace(request, ledger=ledger)):
             nothing = False
             latency_ms = (time.perf_counter() - started) * 1000
             yield from _confirm(connection, ledger)
             size_bytes = int(batch.files["size_bytes"].sum())
+            on_progress(_step(request, days, f"storing {batch.table} {batch.trade_date}"))
             report = _import_batch(connection, metadata, batch, dagster_run_id)
             _record_use(connection, misses=1, size_bytes=size_bytes, latency_ms=latency_ms)
             yield report
+            days.add(batch.trade_date)
+            on_progress(_step(request, days, f"reading {metadata.source}"))
             started = time.perf_counter()
         for report in _confirm(connection, ledger):
             nothing = False
@@ -107,6 +117,13 @@ def import_source(
             where=metadata.source_url,
             next_step="this is a defect of the adapter; please report it",
         )
+
+
+def _step(request: ImportRequest, days: set[dt.date], doing: str) -> Step:
+    """Measure by the days of which anything is stored; only a request with both ends says how many there can be."""
+    if request.start_date is None or request.end_date is None:
+        return Step(doing, len(days), None)
+    return Step(doing, len(days), (request.end_date - request.start_date).days + 1)
 
 
 def _confirm(connection: PersistentConnection, ledger: Ledger) -> Iterator[LoadReport]:
