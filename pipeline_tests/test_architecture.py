@@ -63,7 +63,8 @@ def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
         "from pipeline_defs.cli import main\n"
         "try:\n    main.main()\n"
         "except SystemExit:\n    pass\n"
-        "heavy = {'polars', 'pyarrow', 'dagster', 'pandas', 'psycopg', 'nautilus_trader', 'matplotlib', 'jinja2', 'rich'} & set(sys.modules)\n"
+        "heavy = {'polars', 'pyarrow', 'dagster', 'pandas', 'psycopg', 'nautilus_trader', 'matplotlib', 'jinja2',"
+        " 'rich'} & set(sys.modules)\n"
         "sys.exit(str(sorted(heavy)) if heavy else 0)\n"
     )
     completed = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)

@@ -66,8 +66,8 @@ def freshness_section(scope: Scope) -> Section:
     if not rows:
         return Section("freshness", "Freshness", lead, empty="Nothing was ever imported.")
     header = (
-        *("source", "dataset", "resolution", "state", "last session there", "last session due", "sessions behind"),
-        *("missing in range", "last load", "what it was"),
+        *("source", "dataset", "resolution", "state", "last there", "last due", "behind"),
+        *("missing", "last load", "what it was"),
     )
     facts = [
         Fact("freshness-late", "late", f"{late:,} of {len(rows):,}", Tone.BAD if late else Tone.GOOD),

@@ -42,8 +42,8 @@ def test_a_session_is_due_six_hours_after_its_close(
     before = records(report(close + dt.timedelta(hours=6, seconds=-1)), "freshness-table")[0]
     after = records(report(close + dt.timedelta(hours=6)), "freshness-table")[0]
 
-    assert (before["state"], before["last session due"]) == (Status("current", Tone.GOOD), "2025-08-19")
-    assert (after["state"], after["sessions behind"]) == (Status("late", Tone.BAD), Number(1, "1"))
+    assert (before["state"], before["last due"]) == (Status("current", Tone.GOOD), "2025-08-19")
+    assert (after["state"], after["behind"]) == (Status("late", Tone.BAD), Number(1, "1"))
 
 
 def test_holidays_and_weekends_make_nothing_late(load: Callable[..., int], report: Callable[..., DataReport]) -> None:
@@ -127,8 +127,8 @@ def test_markets_keep_their_own_calendars_and_clocks(
     built = report(dt.datetime(2025, 7, 5, 12, 0, tzinfo=dt.UTC))
     rows = {row["source"]: row for row in records(built, "freshness-table")}
 
-    assert (rows["yahoo"]["last session due"], rows["yahoo"]["last load"]) == ("2025-07-03", "2025-07-03 18:00 EDT")
-    assert (rows["ccxt"]["last session due"], rows["ccxt"]["last load"]) == ("2025-07-04", "2025-07-05 01:00 UTC")
+    assert (rows["yahoo"]["last due"], rows["yahoo"]["last load"]) == ("2025-07-03", "2025-07-03 18:00 EDT")
+    assert (rows["ccxt"]["last due"], rows["ccxt"]["last load"]) == ("2025-07-04", "2025-07-05 01:00 UTC")
     assert [row["what"] for row in records(built, "coverage-holidays")] == ["Independence Day"]
 
 
@@ -147,7 +147,7 @@ def test_of_a_market_that_went_silent_the_last_sessions_stay_in_sight(
     built = report()
 
     assert built.facts()["coverage-range"].value == "2020-01-01 to 2020-01-29"
-    assert int(records(built, "freshness-table")[0]["sessions behind"].value) > 1_000
+    assert int(records(built, "freshness-table")[0]["behind"].value) > 1_000
 
 
 def test_gaps_and_disagreements_are_shown_when_somebody_looked_for_them(
