@@ -67,8 +67,10 @@ class Shot:
         A script that tells whether the page is ready.
     action : str
         A script to run then, before the picture is taken.
-    zoom_out : int
-        How far the wheel of the mouse is turned over the middle of the page.
+    done : str
+        A script that tells whether that is done.
+    pan : int
+        How many pixels what lies in the middle of the page is moved down.
 
     """
 
@@ -78,7 +80,8 @@ class Shot:
     height: int
     ready: str
     action: str = ""
-    zoom_out: int = 0
+    done: str = "true"
+    pan: int = 0
 
 
 def click(words: str) -> str:
@@ -99,16 +102,17 @@ SHOTS = (
     Shot(
         "asset-graph",
         f"/asset-groups?expanded={quote(','.join(f'global@global:{group}' for group in GROUPS))}",
-        *(1500, 1800),
+        *(1500, 2000),
         shows("options_daily"),
-        zoom_out=120,
+        pan=100,
     ),
     Shot(
         "partition",
         f"/assets/nse_csv/options_ticks?view=partitions&partition={DIRTY_DATE}",
         *(1500, 1100),
-        shows("[Show Markdown]"),
+        f"{shows('[Show Markdown]')} && {shows('gdfl-minute')}",
         click("[Show Markdown]"),
+        "[...document.images].some((one) => one.src.startsWith('data:image/svg') && one.naturalWidth > 300)",
     ),
     Shot(
         "failed-check",
@@ -214,9 +218,10 @@ def take(shot: Shot, page: Page, address: str) -> bool:
     time.sleep(SETTLE_SECONDS)
     if shot.action:
         page.evaluate(shot.action)
-    if shot.zoom_out:
+        page.wait(shot.done, PAGE_SECONDS)
+    if shot.pan:
         middle = {"x": shot.width // 2, "y": shot.height // 2}
-        page.call("Input.dispatchMouseEvent", type="mouseWheel", **middle, deltaX=0, deltaY=shot.zoom_out)
+        page.call("Input.dispatchMouseEvent", type="mouseWheel", **middle, deltaX=0, deltaY=-shot.pan)
     time.sleep(SETTLE_SECONDS)
     picture = IMAGES / f"{shot.name}.png"
     picture.write_bytes(page.screenshot())

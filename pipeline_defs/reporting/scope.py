@@ -53,11 +53,6 @@ class Window:
     first: dt.date
     last: dt.date
 
-    @property
-    def zone(self) -> ZoneInfo:
-        """Of the market."""
-        return ZoneInfo(self.market.zone)
-
 
 @dataclass(frozen=True)
 class Scope:
@@ -115,7 +110,7 @@ class Scope:
     def _window(self, of: Market, first_stored: dt.date, last_stored: dt.date) -> Window:
         due = last_due(of, self.now)
         first_known, last_known = of.covered
-        end = min(max(last_stored, due or last_stored), last_known)
+        end = min(max(last_stored, due or last_known), last_known)
         begin = max(min(first_stored, end), first_known)
         # A calendar year has fewer days than the sessions asked for can span; more need not be listed to choose.
         begin = max(begin, last_stored - dt.timedelta(days=2 * self.most_sessions + 30))

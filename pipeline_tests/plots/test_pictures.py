@@ -213,3 +213,13 @@ def test_words_in_a_picture_are_words() -> None:
 
     assert words(picture.to_svg()) == ["<script>&"]
     assert parsed(picture.to_svg()).findtext(f"{SVG}title") == "a < b"
+
+
+def test_a_day_without_a_close_is_thinned_and_keeps_its_spike() -> None:
+    rows = [1] * 1440
+    rows[777] = 20_000_000_000
+    svg = draw_session_profile(minutes(rows), "spot_prices ccxt 2025-08-14")
+
+    assert "20G" in words(svg)
+    assert "v70h" in svg.replace("v-", "v"), "the spike is as high as the panel"
+    assert len(svg) < LARGEST_BYTES

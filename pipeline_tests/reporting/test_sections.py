@@ -10,6 +10,7 @@ from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.reporting.building import build_report
 from pipeline_defs.reporting.elements import Folded, Number, Status, Tone, share
 from pipeline_defs.reporting.scope import snapshot
+from pipeline_defs.warehouse import inventory
 from pipeline_tests.reporting.conftest import NOW, records, section
 
 if TYPE_CHECKING:
@@ -377,3 +378,62 @@ def test_a_share_is_whole_only_if_nothing_is_missing() -> None:
     assert share(99_999, 100_000) == Number(99.9, "99.9 %")
     assert share(100, 100) == Number(100.0, "100.0 %")
     assert share(0, 0) is None
+
+
+def test_after_the_calendar_ends_nothing_passes_for_current(
+    load: Callable[..., int], report: Callable[..., DataReport]
+) -> None:
+    load("2025-08-14")
+    built = report(dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
+
+    (row,) = records(built, "freshness-table")
+    assert (row["state"], row["last due"]) == (Status("calendar ends", Tone.BAD), None)
+    assert built.facts()["coverage-range"].value == "2025-08-14 to 2025-09-15", "twenty sessions more, and no guess"
+
+
+def test_hits_and_misses_are_told_by_day(
+    load: Callable[..., int], write: Callable[..., None], report: Callable[..., DataReport]
+) -> None:
+    load("2025-08-14")
+    write(
+        "cache_statistics",
+        stat_date=int(dt.datetime(2025, 8, 14, tzinfo=dt.UTC).timestamp()),
+        hit_count=9,
+        miss_count=1,
+        total_size_bytes=2_500_000,
+        timed_fetches=1,
+        fetch_latency_ms=12,
+    )
+    write("cache_statistics", stat_date=0)
+    newest, oldest = records(report(), "cache-statistics")
+
+    assert (newest["day (UTC)"], newest["hit share"], newest["mean latency"]) == (
+        "2025-08-14",
+        Number(0.9, "90.0 %"),
+        Number(12.0, "12.0 ms"),
+    )
+    assert (oldest["hit share"], oldest["mean latency"]) == (None, None)
+
+
+def test_a_source_that_only_ever_failed_has_nothing_there(
+    load: Callable[..., int], report: Callable[..., DataReport]
+) -> None:
+    load("2025-08-14", rows=0, status="rejected", rows_read=3)
+    built = report()
+
+    (fresh,) = records(built, "freshness-table")
+    assert (fresh["state"], fresh["last there"]) == (Status("late", Tone.BAD), None)
+    (covered,) = records(built, "coverage-bundles-table")
+    assert (covered["due"], covered["share"]) == (0, None)
+
+
+def test_chunks_are_told_with_what_compression_made_of_them(
+    report: Callable[..., DataReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the TimescaleDB servers answer is tested with the inventory; here stands an answer of theirs."""
+    told = {"table": "options_ticks", "chunks": 9, "compressed": 3, "oldest": "2025-08-01T00:00", "newest": None}
+    monkeypatch.setattr(inventory, "chunk_summary", lambda _: [{**told, "ratio": 12.5}, told])
+    packed, plain = (list(row.values()) for row in records(report(), "sizes-chunks"))
+
+    assert packed == ["options_ticks", 9, 3, "2025-08-01", None, Number(12.5, "1/12.5")]
+    assert plain[-1] is None
