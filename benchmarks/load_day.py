@@ -12,7 +12,8 @@ identical       the same rows again, compared row by row by their fingerprint
 one_percent     again with one row in a hundred changed
 known_file      the import of a file whose content is known, from opening it to the report
 days            CPU of the load of day after day into the growing table; the last against the first
-parallel        wall of two days, one after the other and by two processes at once
+parallel        wall of two days, one after the other and by two processes at once, and the same of plain copies,
+                with the number of cores that were busy meanwhile: where two cannot have more, they are not faster
 read            one underlying-day into exact decimals, against a COPY of the same rows that is only drained
 """
 
@@ -25,6 +26,7 @@ import datetime as dt
 import functools
 import json
 import multiprocessing
+import os
 import statistics
 import subprocess
 import tempfile
@@ -90,20 +92,23 @@ def on_day(batch: ImportBatch, days: int) -> ImportBatch:
     return replace(batch, trade_date=batch.trade_date + dt.timedelta(days=days), observations=moved)
 
 
-def wall_of_processes(url: str, days: list[list[ImportBatch]]) -> float:
-    """Time one process for each list of days, with bars; the start of Python and the passing of rows are left out."""
+def wall_of_processes(url: str, days: list[list[ImportBatch]]) -> tuple[float, float]:
+    """Time one process for each list of days, with bars; the start of Python and the passing of rows are left out.
+
+    Gives the wall seconds and those for which cores were busy.
+    """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(days) + 1)
     processes = [context.Process(target=_load_all, args=(url, batches, barrier)) for batches in days]
     for process in processes:
         process.start()
     barrier.wait()
-    begun = time.perf_counter()
+    begun, busy = time.perf_counter(), busy_seconds()
     for process in processes:
         process.join()
         if process.exitcode:
             raise SystemExit("a parallel load failed")
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, busy_seconds() - busy
 
 
 def _load_all(url: str, batches: list[ImportBatch], barrier: multiprocessing.synchronize.Barrier) -> None:
@@ -189,7 +194,7 @@ def run(server: Server, folder: Path, options: argparse.Namespace) -> dict[str, 
             for way, floor in floors.items()
             if way != floor
         },
-        "parallel": parallel(server, batch, options.rounds),
+        "parallel": parallel(server, folder, batch, options.rounds),
     }
     if options.days:
         result["days"] = growth(server, batch, options.days)
@@ -232,17 +237,57 @@ def known_file(server: Server, landing: Path, timed: Callable[[str, Callable[[],
         timed("known_file", lambda: list(loading.import_source(Warehouse(server.url), source, request)))
 
 
-def parallel(server: Server, batch: ImportBatch, rounds: int) -> dict[str, float]:
-    """Compare two days in one process with two days in two."""
-    first, second = batch, on_day(batch, 1)
-    walls: dict[str, list[float]] = {"one_process": [], "two_processes": []}
+def parallel(server: Server, folder: Path, batch: ImportBatch, rounds: int) -> dict[str, object]:
+    """Compare two days in one process with two days in two, and the same of plain copies of the ready rows."""
+    days = [batch, on_day(batch, 1)]
+    copies = [_ready(server, folder / f"ready-{number}", day) for number, day in enumerate(days)]
+    ways: dict[str, Callable[[], tuple[float, float]]] = {
+        "load_one_by_one": lambda: wall_of_processes(server.url, [days]),
+        "load_at_once": lambda: wall_of_processes(server.url, [[day] for day in days]),
+        "copy_one_by_one": lambda: wall_of_commands([[copy] for copy in copies]),
+        "copy_at_once": lambda: wall_of_commands([copies]),
+    }
+    walls: dict[str, list[float]] = {way: [] for way in ways}
+    cores: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        server.empty()
-        walls["one_process"].append(wall_of_processes(server.url, [[first, second]]))
-        server.empty()
-        walls["two_processes"].append(wall_of_processes(server.url, [[first], [second]]))
+        for way, work in ways.items():
+            server.empty()
+            wall, busy = work()
+            walls[way].append(wall)
+            cores[way].append(busy / wall)
     medians = {way: round(statistics.median(values), 3) for way, values in walls.items()}
-    return {**medians, "speedup": round(medians["one_process"] / medians["two_processes"], 3)}
+    return {
+        "walls": medians,
+        "cores_busy": {way: round(statistics.median(values), 2) for way, values in cores.items()},
+        "load_speedup": round(medians["load_one_by_one"] / medians["load_at_once"], 3),
+        "copy_speedup": round(medians["copy_one_by_one"] / medians["copy_at_once"], 3),
+    }
+
+
+def _ready(server: Server, folder: Path, batch: ImportBatch) -> list[str]:
+    """Write a day's rows out, and give the command that copies them in."""
+    folder.mkdir()
+    server.empty()
+    load(server.url, batch)
+    ready = dump(server, folder)["options_ticks"]
+    psql = str(binary_directory() / "psql")
+    return [psql, "-qX", server.url, "-c", f"\\copy options_ticks from '{ready}' csv"]
+
+
+def wall_of_commands(groups: list[list[list[str]]]) -> tuple[float, float]:
+    """Time groups of commands one after the other, those of a group at once; gives the same two figures."""
+    begun, busy = time.perf_counter(), busy_seconds()
+    for group in groups:
+        processes = [subprocess.Popen(command) for command in group]
+        if any(process.wait() for process in processes):
+            raise SystemExit("a copy failed")
+    return time.perf_counter() - begun, busy_seconds() - busy
+
+
+def busy_seconds() -> float:
+    """Read how long the cores of this machine have worked, whoever they worked for."""
+    user, nice, system = (int(field) for field in Path("/proc/stat").read_text().split(maxsplit=4)[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def growth(server: Server, batch: ImportBatch, days: int) -> dict[str, object]:

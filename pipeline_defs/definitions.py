@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, resources, uploads
-from pipeline_defs.orchestration.assets import report
+from pipeline_defs.orchestration.assets import gaps, report
 from pipeline_defs.sources.registry import SOURCES, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
@@ -19,14 +19,18 @@ defs: dg.Definitions = dg.Definitions(
         assets.build_certificate_asset(formats),
         uploads.uploads_asset,
         report.report_asset,
+        *map(gaps.build_gap_asset, sources),
+        gaps.backfill_asset,
     ],
     asset_checks=[
         *chain.from_iterable(map(checks.build_source_checks, sources)),
+        *chain.from_iterable(map(checks.build_quality_checks, sources)),
+        *chain.from_iterable(map(gaps.build_gap_checks, sources)),
         *checks.build_bar_checks(),
         *map(checks.build_catalog_checks, formats),
     ],
     resources=resources.build_resources(sources, formats),
-    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS],
+    jobs=[automation.NSE_DAILY, automation.MONTH_CATALOGS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=[automation.nse_daily_schedule],
     sensors=[automation.landing_sensor, uploads.uploads_sensor],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already

@@ -51,6 +51,10 @@ class UnansweredError(SourceError):
     """A source could not be asked successfully now; later it may."""
 
 
+class NothingGivenError(SourceError):
+    """A source was asked, and answered that it has nothing of a session."""
+
+
 class SchemaDriftError(SourceError):
     """Columns differ from every layout known for the source."""
 

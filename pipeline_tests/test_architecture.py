@@ -23,11 +23,13 @@ MAY_IMPORT = {
     "storage": set[str](),
     "sources": {"schema", "markets"},
     "warehouse": {"schema", "markets"},
+    "quality": {"schema", "markets", "warehouse"},
     "samples": {"schema", "markets"},
     "plots": set[str](),
     "reporting": {"markets", "plots", "sources", "warehouse"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
+    "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
 }
 """Rooms beside one's own. `errors`, `settings` and the version are everybody's."""
 

@@ -60,7 +60,7 @@ class Shot:
     name : str
         Of the file, without its ending.
     path : str
-        Address below the UI's; ``report`` is the file of the data report.
+        Address below the UI's, with the names of `State` in braces; ``report`` is the file of the data report.
     width, height : int
         Of the window.
     ready : str
@@ -116,9 +116,9 @@ SHOTS = (
     ),
     Shot(
         "failed-check",
-        "/assets/nse_csv/spot_prices?view=checks&checkDetail=session_findings",
+        "/assets/nse_csv/{dataset}?view=checks&checkDetail={check_name}",
         *(1500, 1000),
-        shows("session_coverage"),
+        f"{shows('Failed')} && {shows('found')}",
     ),
     Shot("data-report", "report", 1280, 1500, shows("Data report")),
 )
@@ -132,8 +132,33 @@ def free_port() -> int:
     return port
 
 
-def fill(home: Path) -> Path:
-    """Make a state to look at; gives the file of the report."""
+@dataclass(frozen=True)
+class State:
+    """What is looked at.
+
+    Parameters
+    ----------
+    report : Path
+        File of the data report.
+    dataset, check_name : str
+        A table, and its check of the day with the defects that has the most failing rows.
+
+    """
+
+    report: Path
+    dataset: str
+    check_name: str
+
+
+_MOST_FAILING = """
+SELECT dataset, check_name FROM quality_latest
+WHERE NOT passed AND source = 'nse_csv' AND trade_date = %s AND check_id IN (SELECT check_id FROM quality_failures)
+ORDER BY severity = 'info', failing DESC, dataset, check_name LIMIT 1
+"""
+
+
+def fill(home: Path) -> State:
+    """Make a state to look at."""
     from pipeline_defs.orchestration.runs import materialize_partition, open_instance
     from pipeline_defs.reporting.building import build_report
     from pipeline_defs.reporting.rendering import write_report
@@ -154,7 +179,9 @@ def fill(home: Path) -> Path:
     report = home / "report.html"
     moment = dt.datetime.fromisoformat(f"{LAST_DATE}T23:00+05:30")
     write_report(build_report(warehouse, moment), report)
-    return report
+    with warehouse.connect() as connection:
+        failing = connection.execute(_MOST_FAILING, [DIRTY_DATE]).fetchone()
+    return State(report, *(failing or ("spot_prices", "session_findings")))
 
 
 @contextlib.contextmanager
@@ -252,10 +279,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what follows `finally` happens, too
     passed = True
     with state() as home:
-        report = fill(home)
+        made = fill(home)
         with user_interface(home) as address, running_browser() as new_page:
             for shot in wanted:
-                target = report.as_uri() if shot.path == "report" else f"{address}{shot.path}"
+                path = shot.path.format(dataset=made.dataset, check_name=made.check_name)
+                target = made.report.as_uri() if path == "report" else f"{address}{path}"
                 try:
                     passed &= take(shot, new_page(), target)
                 except TimeoutError as error:

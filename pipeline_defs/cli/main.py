@@ -12,10 +12,12 @@ from pipeline_defs.cli.certify import certify
 from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
+from pipeline_defs.cli.gaps import backfill, gaps
 from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
+from pipeline_defs.cli.quality import quality
 from pipeline_defs.cli.record import record
 from pipeline_defs.cli.report import report
 from pipeline_defs.cli.storage import cache, storage
@@ -39,6 +41,9 @@ for command in (
     tickers,
     import_data,
     quarantine,
+    quality,
+    gaps,
+    backfill,
     replay,
     uploads,
     record,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pipeline_defs.schema.exports import READBACK_SCHEMA, BuiltExport, Verification
+from pipeline_defs.schema.exports import READBACK_SCHEMA, ROUNDED_SCHEMA, BuiltExport, Verification
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ class Report:
             shown.append(f"and {len(self.failures) - MAX_FAILURES} more")
         content = {"engine": self.engine, "checks": self.checks, "failures": shown}
         if self.readback is not None:
-            self.readback.select(list(READBACK_SCHEMA)).cast(pl.Schema(READBACK_SCHEMA)).write_parquet(
-                truth / READBACK_FILE
-            )
+            schema = READBACK_SCHEMA | {
+                name: dtype for name, dtype in ROUNDED_SCHEMA.items() if name in self.readback.columns
+            }
+            self.readback.select(list(schema)).cast(pl.Schema(schema)).write_parquet(truth / READBACK_FILE)
         (truth / REPORT_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 

@@ -36,6 +36,11 @@ class Market(ABC):
         Of its prices, where nothing else is said.
     venue : str
         Name in the warehouse, where nothing else is said.
+    venues : frozenset of str
+        Names in the warehouse that are its own, whatever the currency.
+    fractional_kinds : frozenset of str
+        Kinds of instruments of which parts of a unit are traded, so that volumes have decimals; all others count whole
+        units, and a fraction there is a mistake of the source.
 
     """
 
@@ -43,6 +48,8 @@ class Market(ABC):
     zone: str
     currency: str
     venue: str
+    venues: frozenset[str]
+    fractional_kinds: frozenset[str] = frozenset({"PAIR"})
 
     @property
     @abstractmethod
@@ -105,6 +112,7 @@ class NseMarket(Market):
     """The National Stock Exchange of India: the session is that of whichever segment is open longer."""
 
     name, zone, currency, venue = "NSE", "Asia/Kolkata", "INR", "NSE"
+    venues = frozenset({"NSE", "BSE", "NFO", "BFO"})
 
     @property
     def covered(self) -> tuple[dt.date, dt.date]:
@@ -129,6 +137,9 @@ class UsMarket(Market):
     """The exchanges of the United States: shares, and options on them."""
 
     name, zone, currency, venue = "US", "America/New_York", "USD", "US"
+    venues = frozenset({"US", "OPRA"})
+    # Trades of parts of a share are reported since February 2026, and counted in the volumes of bars.
+    fractional_kinds = frozenset({"PAIR", "EQ"})
 
     @property
     def covered(self) -> tuple[dt.date, dt.date]:
@@ -157,6 +168,7 @@ class CryptoMarket(Market):
     """Exchanges that never close."""
 
     name, zone, currency, venue = "CRYPTO", "UTC", "USDT", "CRYPTO"
+    venues = frozenset({"CRYPTO"})
     covered = (dt.date(2009, 1, 3), dt.date(2100, 12, 31))
 
     def closed_reason(self, day: dt.date) -> str | None:
@@ -174,6 +186,7 @@ class AnyMarket(CryptoMarket):
     """Every day of India, for files of one's own of whatever market."""
 
     name, zone, currency, venue = "ANY", "Asia/Kolkata", "INR", "NSE"
+    venues = frozenset[str]()
     covered = (dt.date(1990, 1, 1), dt.date(2100, 12, 31))
 
 
@@ -194,6 +207,36 @@ def market(name: str) -> Market:
     if found is None:
         raise MarketRuleError(f"no market {name!r}, expected one of {', '.join(MARKETS)}")
     return found
+
+
+def market_of(kind: str, venue: str | None, currency: str | None) -> Market:
+    """Tell in which market an instrument of the warehouse trades.
+
+    Parameters
+    ----------
+    kind : str
+        ``OPT``, ``FUT``, ``CONT``, ``SPOT``, ``EQ`` or ``PAIR``.
+    venue, currency : str or None
+        As its terms name them. The venue decides where a market has it; any other is one of the market with its
+        currency (``NASDAQ`` in USD trades in the United States).
+
+    Returns
+    -------
+    Market
+        ``CRYPTO`` for a pair; ``ANY`` where neither venue nor currency is known.
+
+    """
+    if kind == "PAIR":
+        return MARKETS["CRYPTO"]
+    exchanges = [MARKETS["NSE"], MARKETS["US"]]
+    by_venue = (one for one in exchanges if venue in one.venues)
+    by_currency = (one for one in exchanges if currency == one.currency)
+    return next(by_venue, None) or next(by_currency, None) or MARKETS["ANY"]
+
+
+def trades_in_parts(kind: str, venue: str | None, currency: str | None) -> bool:
+    """Tell whether parts of a unit of an instrument are traded, from the terms that `market_of` takes."""
+    return kind in market_of(kind, venue, currency).fractional_kinds
 
 
 @cache

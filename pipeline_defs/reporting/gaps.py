@@ -41,7 +41,8 @@ FROM session_gaps WHERE trade_date >= %(first)s GROUP BY 1, 2, 3 ORDER BY 6 DESC
 """
 
 _FILLABLE: Final = """
-SELECT g.trade_date::text, g.source, g.dataset, g.bar_seconds, coalesce(t.symbol, 'instrument ' || g.instrument_id),
+SELECT g.trade_date::text, g.source, g.dataset, g.bar_seconds,
+       coalesce(t.symbol, 'instrument ' || g.instrument_id, 'several') AS symbol,
        g.gap_start, g.gap_end, g.minutes, g.cause, g.detail, count(*) OVER ()
 FROM session_gaps AS g
 LEFT JOIN LATERAL (
@@ -49,7 +50,7 @@ LEFT JOIN LATERAL (
     WHERE t.instrument_id = g.instrument_id AND t.valid_from <= g.trade_date ORDER BY t.valid_from DESC LIMIT 1
 ) AS t ON true
 WHERE g.fillable AND g.trade_date >= %(first)s
-ORDER BY g.trade_date DESC, g.minutes DESC, 5, g.gap_start, g.source, g.dataset, g.bar_seconds LIMIT %(limit)s
+ORDER BY g.trade_date DESC, g.minutes DESC, symbol, g.gap_start, g.source, g.dataset, g.bar_seconds LIMIT %(limit)s
 """
 
 _COMPARED: Final = """

@@ -34,6 +34,42 @@ _SHARE_UNITS_A_MINUTE: Final = 400_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class Weather:
+    """How wild a session is.
+
+    Parameters
+    ----------
+    volatility_factor : float, default 1.0
+        Volatility of every underlying, relative to its normal one.
+    gaps : tuple of (int, float)
+        Second of the session, and the factor by which every underlying's price jumps then, to stay there.
+    moves_strikes : bool, default False
+        Whether strikes are laid around the last close in place of the price before the first session: what an exchange
+        does when a market runs away.
+
+    """
+
+    volatility_factor: float = 1.0
+    gaps: tuple[tuple[int, float], ...] = ()
+    moves_strikes: bool = False
+
+    def volatility(self, symbol: str) -> float:
+        """Yearly volatility of an underlying."""
+        return UNDERLYINGS[symbol].annual_volatility * self.volatility_factor
+
+    def blow(self, path: Floats) -> Floats:
+        """Let a path of prices, one a second, make the jumps."""
+        blown = path.copy()
+        for second, factor in self.gaps:
+            blown[second:] *= factor
+        return blown
+
+
+CALM: Final = Weather()
+"""An ordinary day."""
+
+
+@dataclass(frozen=True, slots=True)
 class DayState:
     """What one session leaves to the next.
 
@@ -131,6 +167,7 @@ def trade_one_day(
     extra_symbols: tuple[str, ...] = (),
     activity: float = 1.0,
     exact_rows: int | None = None,
+    weather: Weather = CALM,
 ) -> MarketDay:
     """Invent one session.
 
@@ -152,6 +189,8 @@ def trade_one_day(
         Trading relative to the sample market's normal; less leaves more minutes without a trade.
     exact_rows : int, optional
         Number of contract minutes that trade; default is what activity brings about.
+    weather : Weather, default CALM
+        How wild the session is.
 
     Returns
     -------
@@ -170,25 +209,30 @@ def trade_one_day(
     previous = {symbol: state.spot_closes.get(symbol, underlying_named(symbol).start_price) for symbol in symbols}
     spot_paths = {
         symbol: prices.round_to_tick(
-            prices.session_path(
-                random_for(seed, trade_date, f"path {symbol}"),
-                previous[symbol],
-                hours.derivative_minutes * 60,
-                UNDERLYINGS[symbol].annual_volatility,
-                nights,
+            weather.blow(
+                prices.session_path(
+                    random_for(seed, trade_date, f"path {symbol}"),
+                    previous[symbol],
+                    hours.derivative_minutes * 60,
+                    weather.volatility(symbol),
+                    nights,
+                )
             ),
             UNDERLYINGS[symbol].tick_e4,
         )
         for symbol in symbols
     }
-    listed = [list_contracts(chain, trade_date, UNDERLYINGS[chain.symbol].start_price) for chain in chains]
+    centres = (
+        previous if weather.moves_strikes else {chain.symbol: UNDERLYINGS[chain.symbol].start_price for chain in chains}
+    )
+    listed = [list_contracts(chain, trade_date, centres[chain.symbol]) for chain in chains]
     contracts = (
         pl.concat([pl.DataFrame(schema=CONTRACT_SCHEMA), *listed])
         .with_row_index("contract")
         .join(state.contract_closes, on="exchange_symbol", how="left", maintain_order="left")
     )
     rng = random_for(seed, trade_date, "trading")
-    dense = _price_contracts(contracts, spot_paths, hours, rng)
+    dense = _price_contracts(contracts, spot_paths, hours, weather, rng)
     lots = draw_lots(contracts, spot_paths, hours, activity, rng)
     if exact_rows is not None:
         lots = trade_exactly(lots, exact_rows, rng)
@@ -216,7 +260,11 @@ def trade_one_day(
 
 
 def _price_contracts(
-    contracts: pl.DataFrame, spot_paths: dict[str, Integers], hours: Hours, rng: np.random.Generator
+    contracts: pl.DataFrame,
+    spot_paths: dict[str, Integers],
+    hours: Hours,
+    weather: Weather,
+    rng: np.random.Generator,
 ) -> Integers:
     """Price every contract in every minute: shape (contracts, minutes, 4)."""
     minutes = hours.derivative_minutes
@@ -234,7 +282,7 @@ def _price_contracts(
             noise = rng.standard_normal(minutes) * 2e-5
             dense[rows] = prices.future_bars(spot_bars, years, noise)
             continue
-        dense[rows] = _option_bars(group, spot_bars, years, UNDERLYINGS[symbol].annual_volatility)
+        dense[rows] = _option_bars(group, spot_bars, years, weather.volatility(symbol))
     return dense
 
 

@@ -58,7 +58,7 @@ FRACTIONAL_OBSERVATION_SCHEMA: Final[dict[str, pl.DataType]] = {
     **OBSERVATION_SCHEMA,
     **dict.fromkeys(SIZES, SIZE),
 }
-"""The same for batches of pairs, which trade fractions of a unit."""
+"""The same for batches of instruments of which parts of a unit are traded: pairs, and shares of some markets."""
 
 REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "file_index": pl.UInt32(),
@@ -143,6 +143,8 @@ class ImportRequest:
         File or folder to read, for file sources.
     tables : frozenset of str or None
         Restrict to some observation tables; None is all. A source of files reads everything and may ignore it.
+    symbols : frozenset of str or None
+        Restrict to instruments as the source writes them; None is all. A source of files ignores it.
     ledger : DeliveryLedger or None
         Asked by a source that can tell a delivery before it reads it; None to read everything.
     archive : RawArchive or None
@@ -155,6 +157,7 @@ class ImportRequest:
     underlying: str | None = None
     path: Path | None = None
     tables: frozenset[str] | None = None
+    symbols: frozenset[str] | None = None
     ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
     archive: RawArchive | None = field(default=None, compare=False, repr=False)
 
@@ -237,7 +240,8 @@ class ImportBatch:
     contracts : polars.DataFrame
         `CONTRACT_SCHEMA`.
     observations : polars.DataFrame
-        `OBSERVATION_SCHEMA`, of pairs `FRACTIONAL_OBSERVATION_SCHEMA`; unique by (contract_key, timestamp, sequence).
+        `OBSERVATION_SCHEMA`, or `FRACTIONAL_OBSERVATION_SCHEMA` where parts of a unit are traded; unique by
+        (contract_key, timestamp, sequence).
     rejects : polars.DataFrame
         `REJECT_SCHEMA`.
     files : polars.DataFrame

@@ -16,7 +16,7 @@ PRICE_SCALE = 8
 
 PRICE = pl.Decimal(PRICE_PRECISION, PRICE_SCALE)
 SIZE = pl.Decimal(28, PRICE_SCALE)
-"""Volumes and sizes of markets that trade fractions of a unit (crypto); all others count whole units in Int64."""
+"""Volumes and sizes where parts of a unit are traded (pairs, US shares); all others count whole units in Int64."""
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 

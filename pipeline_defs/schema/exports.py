@@ -132,6 +132,11 @@ written: equal tables are what the certificate of parity attests.
 """
 
 
+ROUNDED_SCHEMA: Final[dict[str, pl.DataType]] = {"volume_rounded_off": pl.Decimal(38, 8)}
+"""What a format that counts whole units has beside `READBACK_SCHEMA` where parts are traded: how much was taken from
+the volumes before they were written. With it, sums of all formats are equal again."""
+
+
 class BarReader(Protocol):
     """Reads the bars of a slice in bounded pieces."""
 

@@ -56,6 +56,9 @@ OBSERVATION_COLUMNS: Final = (
 SIZES: Final = ("volume", "open_interest", "bid_size", "ask_size")
 """Columns that count units."""
 
+FRACTIONAL_KINDS: Final = ("PAIR", "EQ")
+"""Kinds of which some market trades parts of a unit; which one does, `pipeline_defs.markets.market` says."""
+
 _FRACTIONAL_COLUMNS: Final = tuple(
     replace(column, dtype=SIZE, sql="numeric") if column.name in SIZES else column for column in OBSERVATION_COLUMNS
 )
@@ -72,7 +75,9 @@ FUTURES_TICKS: Final = _observation_table(
 SPOT_PRICES: Final = _observation_table(
     "spot_prices", "An observation of an index, of a share within the day, or of a pair.", _FRACTIONAL_COLUMNS
 )
-EQUITY_DAILY: Final = _observation_table("equity_daily", "One session of one share or security, by series.")
+EQUITY_DAILY: Final = _observation_table(
+    "equity_daily", "One session of one share or security, by series.", _FRACTIONAL_COLUMNS
+)
 
 OBSERVATION_TABLES: Final = {table.name: table for table in (OPTIONS_TICKS, FUTURES_TICKS, SPOT_PRICES, EQUITY_DAILY)}
 

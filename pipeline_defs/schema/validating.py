@@ -15,7 +15,8 @@ from pipeline_defs.schema.batches import (
     OBSERVATION_SCHEMA,
     REJECT_SCHEMA,
 )
-from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES, TICK
+from pipeline_defs.schema.columns import SIZE
+from pipeline_defs.schema.tables import FRACTIONAL_KINDS, OBSERVATION_TABLES, SIZES, TICK
 
 if TYPE_CHECKING:
     from pipeline_defs.schema.batches import ImportBatch
@@ -49,6 +50,7 @@ def validate_data(batch: ImportBatch) -> None:
     if batch.contracts["contract_key"].to_list() != list(range(batch.contracts.height)):
         raise DataError("contract keys are not 0..n-1", where=where)
     rows = batch.observations
+    whole = batch.contracts.filter(~pl.col("kind").is_in(FRACTIONAL_KINDS))["contract_key"]
     own_prices = pl.all_horizontal((pl.col(name) > 0).fill_null(value=True) for name in _PRICES)
     wrong = {
         "no timestamp, no close or no line": pl.any_horizontal(
@@ -58,6 +60,8 @@ def validate_data(batch: ImportBatch) -> None:
         "a price of zero or below": ~own_prices,
         "a high below the low": (pl.col("high") < pl.col("low")).fill_null(value=False),
         "a quantity below zero": pl.any_horizontal((pl.col(name) < 0).fill_null(value=False) for name in SIZES),
+        "a fraction of a unit, of a kind that counts whole ones": pl.col("contract_key").is_in(whole.implode())
+        & pl.any_horizontal((pl.col(name) % 1 != 0).fill_null(value=False) for name in SIZES),
         "the key of another row": pl.struct(_KEY).is_duplicated(),
         "a sequence, though bars have none": (pl.col("sequence") != 0) & (batch.bar_seconds != TICK),
     }
@@ -75,7 +79,10 @@ def validate_data(batch: ImportBatch) -> None:
 
 
 def _check_schemas(batch: ImportBatch, where: str) -> None:
-    observed = FRACTIONAL_OBSERVATION_SCHEMA if "PAIR" in set(batch.contracts["kind"]) else OBSERVATION_SCHEMA
+    # Of shares the market decides, which only the source knows: their batches may be of either schema.
+    kinds = set(batch.contracts["kind"])
+    is_decimal = "PAIR" in kinds or ("EQ" in kinds and batch.observations.schema.get("volume") == SIZE)
+    observed = FRACTIONAL_OBSERVATION_SCHEMA if is_decimal else OBSERVATION_SCHEMA
     frames = {
         "contracts": (batch.contracts, CONTRACT_SCHEMA),
         "observations": (batch.observations, observed if batch.observations.height else None),

@@ -27,7 +27,7 @@ SHOWN: Final = 50
 # The newest catalog of each format that still lies where it was published.
 _CATALOGS: Final = """
 SELECT DISTINCT ON (c.format) c.catalog_id, c.format, c.path, c.catalog_hash, c.engine, c.rows, c.known_at,
-       c.verification -> 'checks' -> 'trial' -> 'hold_to_expiry'
+       c.verification -> 'checks' -> 'trial' -> 'hold_to_expiry', c.verification -> 'checks' -> 'sizes_rounded_down'
 FROM catalogs AS c
 WHERE c.underlying = %(underlying)s AND c.start_date = %(start)s AND c.end_date = %(end)s
   AND NOT EXISTS (SELECT FROM catalogs AS n WHERE n.path = c.path AND n.catalog_id > c.catalog_id)
@@ -48,10 +48,12 @@ WITH read AS (
 ), compared AS (
     SELECT w.instrument_id, w.bar_seconds, count(*) AS formats, max(r.rows) AS rows,
            count(r.format) = count(*)
-           AND count(DISTINCT (r.rows, r.first_timestamp, r.last_timestamp, r.close_sum, r.volume_sum)) = 1 AS equal,
+           AND count(DISTINCT (r.rows, r.first_timestamp, r.last_timestamp, r.close_sum,
+                              r.volume_sum + r.volume_rounded_off)) = 1 AS equal,
            jsonb_object_agg(w.format, CASE WHEN r.format IS NOT NULL THEN jsonb_build_object(
                'name', r.engine_id, 'rows', r.rows, 'first', r.first_timestamp, 'last', r.last_timestamp,
-               'close_sum', trim_scale(r.close_sum)::text, 'volume_sum', trim_scale(r.volume_sum)::text) END) AS found
+               'close_sum', trim_scale(r.close_sum)::text,
+               'volume_sum', trim_scale(r.volume_sum + r.volume_rounded_off)::text) END) AS found
     FROM wanted AS w LEFT JOIN read AS r USING (format, instrument_id, bar_seconds)
     GROUP BY 1, 2
 )
@@ -148,6 +150,9 @@ class Certificate:
         By format, what holding one option to expiry came to; empty where no engine ran it.
     differences : tuple of str
         A line each, at most `SHOWN` of contracts.
+    notes : tuple of str
+        What a format was given otherwise than it was traded, as its engine wants it, and that the comparison accounts
+        for.
 
     """
 
@@ -161,6 +166,7 @@ class Certificate:
     resolutions: tuple[ComparedResolution, ...]
     strategy: dict[str, Any]
     differences: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give a JSON object."""
@@ -181,7 +187,7 @@ class Certificate:
             f"profit {held['gross_pnl']}"
             for name, held in sorted(self.strategy.items())
         ]
-        return "\n".join([*lines, *(f"  {line}" for line in self.differences)])
+        return "\n".join([*lines, *(f"  {line}" for line in (*self.notes, *self.differences))])
 
 
 def certify(warehouse: Warehouse, underlying: str, start_date: dt.date, end_date: dt.date) -> Certificate:
@@ -226,14 +232,16 @@ def certify(warehouse: Warehouse, underlying: str, start_date: dt.date, end_date
         differences = [*_differing_contracts(connection, chosen), *_differing_outcomes(strategy)]
         catalogs = [
             CertifiedCatalog(name, path, catalog_hash, engine, rows, known_at.astimezone(dt.UTC).isoformat())
-            for _, name, path, catalog_hash, engine, rows, known_at, _ in found
+            for _, name, path, catalog_hash, engine, rows, known_at, _, _ in found
         ]
+        notes = [_rounding_note(row[1], row[8]) for row in found if row[8]]
         passed = not differences
         content = {
             "catalogs": [asdict(catalog) for catalog in catalogs],
             "resolutions": [asdict(part) for part in resolutions],
             "strategy": strategy,
             "differences": differences,
+            **({"notes": notes} if notes else {}),
         }
         ((certificate_id, issued_at),) = connection.execute(
             _RECORD, {**partition, **chosen, "passed": passed, "content": json.dumps(content, default=_as_text)}
@@ -249,6 +257,7 @@ def certify(warehouse: Warehouse, underlying: str, start_date: dt.date, end_date
         tuple(resolutions),
         strategy,
         tuple(differences),
+        tuple(notes),
     )
 
 
@@ -258,6 +267,11 @@ def _differing_contracts(connection: psycopg.Connection, chosen: dict[str, Any])
         f"instrument {instrument_id}, {seconds} s: " + "; ".join(_told(name, found[name]) for name in sorted(found))
         for instrument_id, seconds, found in rows
     ]
+
+
+def _rounding_note(format_name: str, rounded: dict[str, int]) -> str:
+    counts = " and ".join(f"{count} {what}" for what, count in rounded.items() if count)
+    return f"{format_name}: volume of {counts} rounded down to whole shares; compared with the part that was taken off"
 
 
 def _told(name: str, read: dict[str, Any] | None) -> str:

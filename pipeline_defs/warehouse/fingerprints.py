@@ -28,6 +28,7 @@ _IDENTITY: Final = ("timestamp", "instrument_id", "sequence")
 _COLUMNS: Final = (*_IDENTITY, *(column.name for column in MEASUREMENT_COLUMNS))
 """A column's position salts its words, so a new column goes to the end."""
 
+_MOST_DIGITS: Final = 38
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _FIRST_FACTOR: Final = 0xBF58476D1CE4E5B9
 _SECOND_FACTOR: Final = 0x94D049BB133111EB
@@ -92,8 +93,14 @@ def take_fingerprint(rows: pl.DataFrame) -> Fingerprint:
     Fingerprint
 
     """
-    volume = rows["volume"].cast(pl.Decimal(38, 0)).sum() if "volume" in rows.columns else None
-    return Fingerprint(_row_hashes(rows), Decimal(rows["close"].sum() or 0), Decimal(volume or 0))
+    volume = _exact_sum(rows["volume"]) if "volume" in rows.columns else Decimal(0)
+    return Fingerprint(_row_hashes(rows), Decimal(rows["close"].sum() or 0), volume)
+
+
+def _exact_sum(sizes: pl.Series) -> Decimal:
+    """Add up volumes of a whole partition, whole or not."""
+    scale = sizes.dtype.scale if isinstance(sizes.dtype, pl.Decimal) else 0
+    return Decimal(sizes.cast(pl.Decimal(_MOST_DIGITS, scale)).sum() or 0)
 
 
 def read_fingerprint(connection: psycopg.Connection, partition: Partition) -> Fingerprint | None:

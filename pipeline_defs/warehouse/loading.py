@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
+from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.progress import Step, ignore
 from pipeline_defs.schema.batches import HARMLESS_REASONS
-from pipeline_defs.schema.tables import OBSERVATION_TABLES
+from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
 from pipeline_defs.warehouse.actions import store_actions
 from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
@@ -213,7 +214,26 @@ def _partition(source: str, batch: ImportBatch) -> Partition:
             where=f"{batch.table} {batch.trade_date}",
             next_step="this is a defect of the adapter; please report it",
         )
+    _refuse_parts_of_whole_units(batch)
     return partition
+
+
+def _refuse_parts_of_whole_units(batch: ImportBatch) -> None:
+    """Refuse fractions of what is counted in whole units: exports would stumble over them."""
+    sizes = [name for name in SIZES if batch.observations.schema[name].is_decimal()]
+    if not sizes or batch.observations.is_empty():
+        return
+    terms = batch.contracts.select("contract_key", "kind", "venue", "currency").iter_rows()
+    whole = [key for key, *traded in terms if not trades_in_parts(*traded)]
+    is_part = pl.any_horizontal((pl.col(name) % 1 != 0).fill_null(value=False) for name in sizes)
+    parts = batch.observations.filter(pl.col("contract_key").is_in(whole) & is_part)
+    if parts.height:
+        symbol = batch.contracts["symbol"][parts["contract_key"][0]]
+        raise WarehouseError(
+            f"{parts.height} observations have parts of a unit, of instruments that count whole ones, such as {symbol}",
+            where=f"{batch.table} {batch.trade_date}",
+            next_step="this is a defect of the adapter; please report it",
+        )
 
 
 def find_damage(batch: ImportBatch) -> str | None:

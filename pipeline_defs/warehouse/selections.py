@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pipeline_defs.schema.columns import MARKET_ZONE, SIZE, TIMESTAMP
+from pipeline_defs.markets.market import market
+from pipeline_defs.schema.columns import SIZE, TIMESTAMP
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA, TICK_SCHEMA
 from pipeline_defs.schema.tables import DAY, OBSERVATION_TABLES, SIZES, TICK
+from pipeline_defs.warehouse.calendars import with_closes
 from pipeline_defs.warehouse.days import day_bounds
 from pipeline_defs.warehouse.transport import copy_out
 
 if TYPE_CHECKING:
     import psycopg
+
+    from pipeline_defs.markets.market import Market
 
 ROWS_AT_A_TIME: Final = 2_000_000
 """Observations held in memory by a reader: about 300 MB of frames."""
@@ -109,8 +113,10 @@ class Selection:
         Whose observations.
     known_at : datetime.datetime or None
         As of when; None for now.
+    market : Market
+        Where the underlying trades: its days are those of the market's zone.
     fractional : bool
-        Whether the underlying is a pair: its days are those of UTC, its sizes decimals.
+        Whether parts of a unit of the underlying itself are traded: sizes are decimals.
 
     """
 
@@ -120,17 +126,28 @@ class Selection:
     bar_seconds: int
     source: str
     known_at: dt.datetime | None
+    market: Market
     fractional: bool
 
     @property
     def zone(self) -> str:
         """Zone of the trade dates."""
-        return "UTC" if self.fractional else MARKET_ZONE
+        return self.market.zone
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the underlying is a pair, which has neither contracts nor settlements nor corporate actions."""
+        return self.market is market("CRYPTO")
+
+    @property
+    def has_own_sessions(self) -> bool:
+        """Whether the sessions are those of the market's calendar, and not those that the database holds."""
+        return self.market in {market("CRYPTO"), market("US")}
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Observation tables that can hold the underlying at this resolution."""
-        if self.fractional:
+        if self.is_pair:
             return ("spot_prices",)
         daily = ("equity_daily",) if self.bar_seconds >= DAY else ()
         return ("options_ticks", "futures_ticks", "spot_prices", *daily)
@@ -231,6 +248,8 @@ def read_instruments(
         {name: INSTRUMENT_SCHEMA[name] for name in described},
         bounds,
     )
+    if selection.has_own_sessions:
+        terms = with_closes(terms, selection.market)
     periods = copy_out(connection, selection.statement(_TERM_PERIODS), TERM_PERIOD_SCHEMA, bounds)
     instruments = (
         terms.join(summary, left_on="instrument_id", right_on="export_id", how="inner")

@@ -7,7 +7,6 @@ was delivered for that day.
 
 from __future__ import annotations
 
-import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.schema.columns import TIMESTAMP
+from pipeline_defs.markets.market import market
 from pipeline_defs.schema.exports import MarketSlice, TickSlice
 from pipeline_defs.schema.tables import DAY, MINUTE, TICK
 from pipeline_defs.warehouse.actions import read_actions
+from pipeline_defs.warehouse.calendars import SESSION_SCHEMA, market_of_underlying, sessions_of
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
@@ -33,6 +33,7 @@ from pipeline_defs.warehouse.settlements import read_settlements
 from pipeline_defs.warehouse.transport import copy_out
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     import psycopg
@@ -50,16 +51,10 @@ PRECEDENCE: Final = (
 )
 """Whose observations an export takes when none is named: the first of these that has any of the underlying."""
 
-_SESSION_SCHEMA: Final[dict[str, pl.DataType]] = {"session_date": pl.Date(), "open": TIMESTAMP, "close": TIMESTAMP}
-
 _SESSIONS: Final = """
 SELECT session_date, open, close FROM {sessions} AS s
 WHERE market = 'NSE' AND segment = 'FO' AND session_date BETWEEN %(start_date)s AND %(end_date)s
 ORDER BY session_date
-"""
-
-_IS_PAIR: Final = """
-SELECT coalesce(bool_and(kind = 'PAIR'), false) FROM instrument_terms WHERE underlying = %s
 """
 
 
@@ -105,7 +100,7 @@ def open_market_slice(
     underlying : str
         E.g. ``NIFTY``, or ``BTCUSDT`` for a pair.
     start_date, end_date : datetime.date
-        Trade dates, inclusive; of a pair, days of UTC.
+        Trade dates, inclusive, in the zone of the market: of a pair, days of UTC.
     bar_seconds : int, default 60
         Resolution to export: that of the stored bars, or one to be made of ticks.
     source : str, optional
@@ -144,9 +139,10 @@ def open_market_slice(
         connection.read_only = True
         # Tables that were filled moments ago have no statistics yet: a nested loop over them would take minutes.
         connection.execute("SET LOCAL enable_nestloop = off")
-        ((fractional,),) = connection.execute(_IS_PAIR, [underlying]).fetchall()
         stored_seconds = TICK if bars_from_ticks else bar_seconds
-        wanted = Selection(underlying, start_date, end_date, stored_seconds, "", known_at, fractional)
+        wanted = Selection(
+            underlying, start_date, end_date, stored_seconds, "", known_at, market("ANY"), fractional=False
+        )
         stored = _find(connection, wanted, [source] if source is not None else PRECEDENCE)
         if stored is None:
             raise _nothing(wanted, source)
@@ -158,7 +154,7 @@ def open_market_slice(
         if with_ticks:
             ticks, of_ticks = _ticks(connection, selection)
             load_ids |= of_ticks
-        market = MarketSlice(
+        opened = MarketSlice(
             underlying=underlying,
             start_date=start_date,
             end_date=end_date,
@@ -172,12 +168,12 @@ def open_market_slice(
             timezone=selection.zone,
             fractional=selection.fractional,
             ticks=ticks,
-            settlements=None if selection.fractional else read_settlements(connection, selection),
-            actions=None if selection.fractional else read_actions(connection, selection),
+            settlements=None if selection.is_pair else read_settlements(connection, selection),
+            actions=None if selection.is_pair else read_actions(connection, selection),
         )
         if bars_from_ticks:
-            (market,) = _derived(market, [bar_seconds])
-        yield replace(market, resolutions=_derived(market, resolutions))
+            (opened,) = _derived(opened, [bar_seconds])
+        yield replace(opened, resolutions=_derived(opened, resolutions))
 
 
 def _check_resolutions(bar_seconds: int, resolutions: Sequence[int]) -> None:
@@ -192,7 +188,8 @@ def _check_resolutions(bar_seconds: int, resolutions: Sequence[int]) -> None:
 def _find(connection: psycopg.Connection, wanted: Selection, sources: Sequence[str]) -> _Stored | None:
     """Give what the first source has that has anything."""
     for source in sources:
-        selection = replace(wanted, source=source)
+        trades_at, fractional = market_of_underlying(connection, wanted.underlying, [source])
+        selection = replace(wanted, source=source, market=trades_at, fractional=fractional)
         coverage = read_coverage(connection, selection)
         if not coverage.is_empty():
             return _Stored(connection, selection, coverage)
@@ -210,11 +207,9 @@ def _nothing(wanted: Selection, source: str | None) -> ExportError:
 
 
 def _read_sessions(connection: psycopg.Connection, selection: Selection) -> pl.DataFrame:
-    if not selection.fractional:
-        return copy_out(connection, selection.statement(_SESSIONS), _SESSION_SCHEMA, selection.parameters())
-    days = pl.date_range(selection.start_date, selection.end_date, eager=True).alias("session_date")
-    opens = days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.DataFrame({"session_date": days, "open": opens, "close": opens + dt.timedelta(days=1)})
+    if not selection.has_own_sessions:
+        return copy_out(connection, selection.statement(_SESSIONS), SESSION_SCHEMA, selection.parameters())
+    return sessions_of(selection.market, selection.start_date, selection.end_date)
 
 
 def _ticks(connection: psycopg.Connection, selection: Selection) -> tuple[TickSlice | None, set[int]]:

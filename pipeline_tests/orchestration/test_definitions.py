@@ -53,6 +53,8 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         "catalogs/certificate",
         "manual_csv/uploads",
         "data_report",
+        *(f"{source}/gap_ledger" for source in SOURCES),
+        "gaps/backfill",
     }
 
 
@@ -60,15 +62,17 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert list(spec.owners) == ["team:market-data"], spec.key
         assert spec.description, spec.key
-        assert spec.group_name in {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "reports"}, spec.key
+        groups = {"ingestion", "api_ingestion", "bars", "catalogs", "uploads", "gaps", "reports"}
+        assert spec.group_name in groups, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        assert (spec.partitions_def is None) == (spec.group_name in {"uploads", "reports"}), spec.key
+        is_unpartitioned = spec.group_name in {"uploads", "reports"} or spec.key.path[-1] == "backfill"
+        assert (spec.partitions_def is None) == is_unpartitioned, spec.key
 
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name not in {"catalogs", "uploads", "reports"}:
+        if spec.group_name not in {"catalogs", "uploads", "gaps", "reports"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns
@@ -99,6 +103,10 @@ def test_checks_that_mean_wrong_data_block() -> None:
         "engine_verified",
         "manifest_intact",
         "parity",
+        "ohlc",
+        "duplicates",
+        "expiry_after_trade",
+        "crossed_quotes",
     }
 
 

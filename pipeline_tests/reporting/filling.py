@@ -32,9 +32,9 @@ _STATEMENTS = (
         SELECT dataset, source, trade_date, 60, 9, 3375, 3300 - 10 * extract(day FROM trade_date), committed_at
         FROM loads""",
     """INSERT INTO session_gaps (dataset, source, trade_date, bar_seconds, instrument_id, gap_start, gap_end, minutes,
-                                 cause, fillable, detail)
+                                 cause, fillable, detail, instruments)
         SELECT dataset, source, trade_date, 60, i.instrument_id, trade_date + interval '5 hours',
-               trade_date + interval '6 hours', 60, 'source_missing', true, '' FROM loads, instruments AS i""",
+               trade_date + interval '6 hours', 60, 'source_missing', true, '', 1 FROM loads, instruments AS i""",
     """INSERT INTO quality_checks (dataset, source, trade_date, check_name, severity, passed, examined, failing,
                                    expected, found, detail, load_ids, code_version, checked_at)
         SELECT dataset, source, trade_date, n, CASE n WHEN 'outliers' THEN 'warn' ELSE 'error' END,
@@ -45,8 +45,8 @@ _STATEMENTS = (
         SELECT check_id, 1, i.instrument_id, checked_at, 60, 'close 900' FROM quality_checks, instruments AS i
         WHERE NOT passed""",
     """INSERT INTO reconciliations (dataset, trade_date, bar_seconds, left_source, right_source, compared, agreeing,
-                                    disagreeing, only_left, only_right, made_at)
-        SELECT DISTINCT dataset, trade_date, 60, 'nse_csv', 'zerodha', 1000, 999, 1, 0, 0, committed_at FROM loads""",
+                                    disagreeing, only_left, only_right, differences, made_at)
+        SELECT DISTINCT dataset, trade_date, 60, 'nse_csv', 'zerodha', 9, 8, 1, 0, 0, 1, committed_at FROM loads""",
     """INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows, load_ids,
                              verification, published_at, known_at)
         SELECT f, 'NIFTY', '2025-07-01', '2025-07-31', '/catalogs/' || f || '/NIFTY/2025-07', md5(f), f, 5000,

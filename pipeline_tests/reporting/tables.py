@@ -18,9 +18,10 @@ CONTRACTS = (
         present_minutes bigint, assessed_at timestamptz, PRIMARY KEY (dataset, source, trade_date, bar_seconds))""",
     """CREATE TABLE IF NOT EXISTS session_gaps (
         dataset text, source text, trade_date date, bar_seconds integer, instrument_id integer, gap_start timestamptz,
-        gap_end timestamptz, minutes integer, cause text, fillable boolean, detail text)""",
+        gap_end timestamptz, minutes integer, cause text, fillable boolean, detail text,
+        instruments integer NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS reconciliations (
         reconciliation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dataset text, trade_date date,
         bar_seconds integer, left_source text, right_source text, compared bigint, agreeing bigint, disagreeing bigint,
-        only_left bigint, only_right bigint, made_at timestamptz)""",
+        only_left bigint, only_right bigint, differences bigint NOT NULL, made_at timestamptz)""",
 )

@@ -76,7 +76,7 @@ def test_a_hostile_symbol_is_a_word_wherever_it_comes_from(
     where = {"dataset": HOSTILE, "source": HOSTILE, "trade_date": "2025-08-14", "bar_seconds": 60}
     load("2025-08-14", source=HOSTILE, dataset=HOSTILE)
     times = {"gap_start": "2025-08-14 04:00+00", "gap_end": "2025-08-14 04:30+00", "minutes": 30}
-    cause = {"cause": "source_missing", "fillable": True, "detail": HOSTILE}
+    cause = {"cause": "source_missing", "fillable": True, "detail": HOSTILE, "instruments": 1}
     write("gap_assessments", **where, instruments=2, expected_minutes=9, present_minutes=1, assessed_at="2025-08-15")
     write("session_gaps", **where, instrument_id=option(HOSTILE), **times, **cause)
     write("quarantine", load_id=load_id, file_index=0, line=3, reason=HOSTILE, text="x")

@@ -182,6 +182,7 @@ def test_gaps_and_disagreements_are_shown_when_somebody_looked_for_them(
             cause=cause,
             fillable=fillable,
             detail="",
+            instruments=1,
         )
     write(
         "reconciliations",
@@ -195,6 +196,7 @@ def test_gaps_and_disagreements_are_shown_when_somebody_looked_for_them(
         disagreeing=1,
         only_left=2,
         only_right=3,
+        differences=1,
         made_at=NOW,
     )
     built = report()
@@ -214,7 +216,7 @@ def test_comparisons_are_shown_where_no_gap_was_assessed(
 ) -> None:
     del watched
     load("2025-08-14")
-    counts = dict.fromkeys(("compared", "agreeing", "disagreeing", "only_left", "only_right"), 0)
+    counts = dict.fromkeys(("compared", "agreeing", "disagreeing", "only_left", "only_right", "differences"), 0)
     sources = {"left_source": "nse_csv", "right_source": "zerodha", "made_at": NOW, **counts}
     write("reconciliations", dataset="options_ticks", trade_date="2025-08-14", bar_seconds=60, **sources)
 
@@ -231,25 +233,21 @@ def test_checks_have_their_last_verdict_their_past_and_their_rows(
 ) -> None:
     load("2025-08-13")
     instrument_id = option("ACME")
-    for day, passed, severity in (
-        ("2025-08-13", True, "error"),
-        ("2025-08-14", True, "error"),
-        ("2025-08-14", False, "error"),
-    ):
+    for load_id, day, passed in ((1, "2025-08-13", True), (2, "2025-08-14", True), (3, "2025-08-14", False)):
         write(
             "quality_checks",
             dataset="options_ticks",
             source="nse_csv",
             trade_date=day,
             check_name="outliers",
-            severity=severity,
+            severity="error",
             passed=passed,
             examined=100,
             failing=0 if passed else 2,
             expected="none",
             found="none" if passed else "2",
             detail="",
-            load_ids=[1],
+            load_ids=[load_id],
             checked_at=NOW,
             code_version="0.1.0",
         )
@@ -319,8 +317,13 @@ def test_a_catalog_is_current_until_what_it_was_made_of_changes(
     with warehouse.connect() as connection:
         connection.execute("UPDATE knowledge_clock SET instant = '2025-08-15 00:00+00'")
         connection.execute("UPDATE sessions SET known_from = '2025-08-01' WHERE session_date = '2025-08-14'")
+    with warehouse.connect() as connection:  # where an order of sources is declared, a current catalog follows it
+        declared = connection.execute("SELECT to_regclass('source_precedences') IS NOT NULL").fetchone() == (True,)
+    if declared:
+        write("source_precedences", digest="d1", content="{}")
     write(
         "catalogs",
+        **({"precedence": "d1"} if declared else {}),
         format="csv",
         underlying="NIFTY",
         start_date="2025-08-14",

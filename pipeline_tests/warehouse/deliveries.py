@@ -112,7 +112,8 @@ def make_batch(
         for key, symbol in enumerate(symbols)
     ]
     is_pair = timezone == "UTC"
-    schema = FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA
+    has_parts = is_pair or isinstance((measures or {}).get("volume"), Decimal)
+    schema = FRACTIONAL_OBSERVATION_SCHEMA if has_parts else OBSERVATION_SCHEMA
     opened = dt.datetime.combine(trade_date, dt.time() if is_pair else dt.time(3, 45), dt.UTC)
     rows = [
         dict.fromkeys(schema)

@@ -115,3 +115,12 @@ def test_what_differs_is_found_whatever_was_added_changed_or_gone(
     assert missing == sum(incoming.get(key) != price for key, price in stored.items())
     assert mask.dtype == pl.Boolean
     assert np.asarray(mask).shape == (len(incoming),)
+
+
+def test_sums_of_volumes_with_parts_are_exact() -> None:
+    volumes = [Decimal("0.6"), Decimal("0.6"), Decimal("99999999999999.12345678")]
+    rows = frame(*(FIRST | {"sequence": number} for number in range(3))).with_columns(
+        pl.Series("volume", volumes, dtype=pl.Decimal(28, 8))
+    )
+
+    assert take_fingerprint(rows).volume_sum == sum(volumes)

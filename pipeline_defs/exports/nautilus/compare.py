@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import polars as pl
 
 from pipeline_defs.exports.nautilus.naming import folder_name
+from pipeline_defs.exports.nautilus.rounding import DETAIL, ROUNDED_OFF
 from pipeline_defs.exports.nautilus.targets import FIXED_PRECISION
-from pipeline_defs.exports.nautilus.truth import COMPARED, INSTRUMENTS_FILE, sample_file, series_file
+from pipeline_defs.exports.nautilus.truth import COMPARED, INSTRUMENTS_FILE, ROUNDED_FILE, sample_file, series_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,8 @@ def compare(report: Report, reading: Reading, truth: Path) -> None:
 
     """
     _check_instruments(report, reading, pl.read_parquet(truth / INSTRUMENTS_FILE))
+    if (truth / ROUNDED_FILE).exists():
+        report.checks[DETAIL] = json.loads((truth / ROUNDED_FILE).read_text(encoding="utf-8"))
     for class_name in COMPARED:
         file = truth / series_file(class_name)
         if file.exists():
@@ -184,6 +187,8 @@ def _readback(row: dict[str, Any], bars: pl.DataFrame) -> pl.DataFrame:
         last_timestamp=instant.max(),
         close_sum=pl.col("close").sum().cast(pl.Decimal(38, 8)),
         volume_sum=pl.col("volume").sum().cast(pl.Decimal(38, 8)),
+        # What the engine read is held to the rounded truth above; by how much that was rounded, the slice alone knows.
+        **({ROUNDED_OFF: pl.lit(row[ROUNDED_OFF], pl.Decimal(38, 8))} if ROUNDED_OFF in row else {}),
     )
 
 

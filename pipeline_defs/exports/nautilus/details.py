@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline_defs.exports.nautilus import naming
+from pipeline_defs.exports.nautilus.rounding import DETAIL, rounding_notes
 from pipeline_defs.exports.nautilus.settlement import (
     official_notes,
     settlement_notes,
@@ -65,6 +66,7 @@ def catalog_details(
         more = ", ..." if no_lot.height > _NAMES_SHOWN else ""
         notes.append(f"the lot size of {no_lot.height} contracts is not known, 1 was written: {shown}{more}")
     notes += _left_out_notes(written.left_out)
+    notes += rounding_notes(written.rounded)
     classes = {"Bar", "OptionGreeks", *(naming.CLASSES[kind] for kind in terms["kind"].unique())}
     if market.ticks is not None:
         classes |= {"TradeTick", "QuoteTick"}
@@ -96,6 +98,7 @@ def catalog_details(
         "terms_changing": changes["instrument_id"].n_unique(),
         "open_interest_left_out": written.left_out.get("open_interest", 0),
         "notes": notes,
+        **({DETAIL: written.rounded} if any(written.rounded.values()) else {}),
     }
 
 

@@ -16,6 +16,7 @@ from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.nautilus import checks, encode, files, naming
 from pipeline_defs.exports.nautilus.instruments import with_precisions
 from pipeline_defs.exports.nautilus.place import where
+from pipeline_defs.exports.nautilus.rounding import round_down, shares_of
 from pipeline_defs.exports.nautilus.settlement import IS_UNDERLYING
 from pipeline_defs.exports.nautilus.ticks import IS_QUOTE, LACKS_SIZE, quotes_of, trades_of
 from pipeline_defs.schema.columns import TIMESTAMP
@@ -58,6 +59,7 @@ class SeriesWriter:
     counts: dict[str, int] = field(default_factory=dict)
     underlying: list[pl.DataFrame] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    rounded: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start without any decided precision."""
@@ -90,7 +92,8 @@ class SeriesWriter:
         specification = naming.bar_specification(market.bar_seconds)
         check = partial(checks.check_bars, schema=market.bar_schema, start=self.place.start, end=self.place.end)
         sums = []
-        for frame in _frames(market.read_bars(), check):
+        for exact in _frames(market.read_bars(), check):
+            frame = self._in_whole_shares(exact, "bars", ("volume",))
             terms = self._decide(frame, checks.PRICES, ("volume",))
             bar_types = [f"{engine_id}-{specification}" for engine_id in terms["engine_id"].to_list()]
             self._write("Bar", frame, terms, encode.encode_bars, bar_types)
@@ -128,7 +131,8 @@ class SeriesWriter:
         self.counts |= {"trade_ticks": 0, "quote_ticks": 0}
         self.left_out["quote_sizes"] = 0
         sums = []
-        for frame in _frames(ticks.read(), check):
+        for exact in _frames(ticks.read(), check):
+            frame = self._in_whole_shares(exact, "ticks", checks.TICK_SIZES)
             terms = self._decide(frame, checks.TICK_PRICES, checks.TICK_SIZES)
             trades, quotes = trades_of(frame), quotes_of(frame)
             self._write("TradeTick", trades, terms, encode.encode_trades)
@@ -139,6 +143,14 @@ class SeriesWriter:
             sums.append(_bounds(frame))
         found = pl.concat([pl.DataFrame(schema=_BOUNDS), *sums])
         _refuse_other_rows_than_announced(found, ticks.instruments, self.named, "ticks")
+
+    def _in_whole_shares(self, frame: pl.DataFrame, what: str, sizes: tuple[str, ...]) -> pl.DataFrame:
+        """Round sizes of shares down where parts are traded, and count the rows."""
+        if not self.fractional:
+            return frame
+        frame, touched = round_down(frame, shares_of(self.named), sizes)
+        self.rounded[what] = self.rounded.get(what, 0) + touched
+        return frame
 
     def _decide(self, frame: pl.DataFrame, prices: tuple[str, ...], sizes: tuple[str, ...]) -> pl.DataFrame:
         """Give the terms of a frame's instruments, and refuse what their precision does not hold."""

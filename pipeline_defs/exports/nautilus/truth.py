@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.exports.nautilus import naming
-from pipeline_defs.exports.nautilus.checks import PRICES
+from pipeline_defs.exports.nautilus.checks import PRICES, TICK_SIZES
+from pipeline_defs.exports.nautilus.rounding import DETAIL, ROUNDED_OFF, round_down, shares_of
 from pipeline_defs.exports.nautilus.settlement import IS_UNDERLYING
 from pipeline_defs.exports.nautilus.ticks import quotes_of, trades_of
 from pipeline_defs.exports.nautilus.trials import choose_trial
 from pipeline_defs.exports.periods import changing_terms, terms_as_text
+from pipeline_defs.schema.columns import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 INSTRUMENTS_FILE: Final = "instruments.parquet"
 TRIAL_FILE: Final = "trial.json"
+ROUNDED_FILE: Final = "rounded.json"
+"""How many rows had sizes that were rounded down; missing when there were none."""
 
 COMPARED: Final = {
     "Bar": (*PRICES, "volume"),
@@ -63,10 +67,12 @@ class _Series:
         """Add a frame with the class's own column names; `tail` makes an instrument's id the identifier."""
         names = COMPARED[self.class_name]
         told = {"tail": pl.lit(tail), "bar_seconds": pl.lit(bar_seconds, pl.Int32)}
+        rounded = [pl.col(name).sum() for name in (ROUNDED_OFF,) if name in frame.columns]
         self.sums.append(
             frame.group_by("instrument_id")
             .agg(
                 pl.col(names).sum().name.suffix("_sum"),
+                *rounded,
                 rows=pl.len().cast(pl.Int64),
                 first_timestamp=pl.col("timestamp").min(),
                 last_timestamp=pl.col("timestamp").max(),
@@ -121,10 +127,17 @@ def write_truth(
     underlying_ids = named.filter(IS_UNDERLYING)["instrument_id"].to_list()
     index_ids = named.filter(IS_UNDERLYING & (pl.col("kind") == "SPOT"))["instrument_id"].to_list()
     option_ids = named.filter(pl.col("kind") == "OPT")["instrument_id"].to_list()
+    shares = shares_of(named) if market.fractional else []
+    rounded: dict[str, int] = {}
     underlyings, first_closes = [], []
     for part in market.every_resolution:
         tail = f"-{naming.bar_specification(part.bar_seconds)}"
-        for bars in part.read_bars():
+        for exact in part.read_bars():
+            bars, touched = round_down(exact, shares, ("volume",))
+            if market.fractional:
+                rounded["bars"] = rounded.get("bars", 0) + touched
+                off = (exact["volume"] - bars["volume"]).cast(SIZE)
+                bars = bars.with_columns(off.alias(ROUNDED_OFF))
             series["Bar"].add(bars, tail, part.bar_seconds)
             if part is market:
                 underlying = bars.filter(pl.col("instrument_id").is_in(underlying_ids))
@@ -135,7 +148,10 @@ def write_truth(
                 if index_prices:
                     index = underlying.filter(pl.col("instrument_id").is_in(index_ids))
                     series["IndexPriceUpdate"].add(index.with_columns(value="close"))
-    for ticks in () if market.ticks is None else market.ticks.read():
+    for every in () if market.ticks is None else market.ticks.read():
+        ticks, touched = round_down(every, shares, TICK_SIZES)
+        if market.fractional:
+            rounded["ticks"] = rounded.get("ticks", 0) + touched
         series["TradeTick"].add(trades_of(ticks))
         series["QuoteTick"].add(quotes_of(ticks))
     for of_class in series.values():
@@ -150,7 +166,9 @@ def write_truth(
     )
     trial = choose_trial(market, named, finest, pl.concat(underlyings))
     (folder / TRIAL_FILE).write_text(json.dumps(trial), encoding="utf-8")
-    return _false_claims(built, bar_sums)
+    if any(rounded.values()):
+        (folder / ROUNDED_FILE).write_text(json.dumps(rounded), encoding="utf-8")
+    return [*_false_claims(built, bar_sums), *_false_rounding(built, rounded)]
 
 
 def _first_closes(bars: pl.DataFrame) -> pl.DataFrame:
@@ -190,6 +208,13 @@ def _described(named: pl.DataFrame) -> pl.DataFrame:
         last_ns=pl.col("last_timestamp").dt.epoch("ns"),
         lot_size=pl.col("lot_size").fill_null(1),
     )
+
+
+def _false_rounding(built: BuiltExport, rounded: dict[str, int]) -> list[str]:
+    claimed, true = (
+        {what: count for what, count in counts.items() if count} for counts in (built.details.get(DETAIL, {}), rounded)
+    )
+    return [] if claimed == true else [f"rows with rounded sizes: built as {claimed}; expected {true}"]
 
 
 def _false_claims(built: BuiltExport, truth: pl.DataFrame) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.batches import (
     BATCH_ACTION_SCHEMA,
     CONTRACT_SCHEMA,
@@ -23,7 +24,7 @@ from pipeline_defs.sources.asking.questions import Action
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline_defs.markets.market import Market
     from pipeline_defs.schema.batches import Delivery, ImportRequest
@@ -65,7 +66,7 @@ class WindowOfAnswers:
         self._source, self._layout, self._dataset, self._market = source, layout, dataset, market
         self._asked = asked
         self._rows = gather(asked, market)
-        self._fractional = "PAIR" in dataset.kinds and any(question.listed.kind == "PAIR" for question, _ in asked)
+        self._fractional = [index for index, (question, _) in enumerate(asked) if _is_in_parts(question.listed.terms)]
 
     def batch(
         self, day: dt.date, request: ImportRequest, delivery: Delivery | None, now: dt.datetime
@@ -106,7 +107,7 @@ class WindowOfAnswers:
         good, refused = judged.filter(pl.col("reason").is_null()), judged.filter(pl.col("reason").is_not_null())
         actions = self._actions(day, wanted)
         used = pl.concat([good["file_index"], actions["file_index"]]).unique().sort()
-        schema = FRACTIONAL_OBSERVATION_SCHEMA if self._fractional else OBSERVATION_SCHEMA
+        schema = _schema_of(fractional=bool(self._fractional))
         keys = pl.DataFrame(
             {"file_index": used, "contract_key": pl.int_range(len(used), dtype=pl.UInt32(), eager=True)}
         )
@@ -148,7 +149,7 @@ class WindowOfAnswers:
             zone=self._market.zone,
             request=request,
             delivery=delivery,
-            fractional=self._fractional,
+            fractional=bool(self._fractional),
         )
 
     def _told(self, actions: pl.DataFrame) -> pl.DataFrame | None:
@@ -243,7 +244,7 @@ def empty_batch(
         bar_seconds=dataset.bar_seconds,
         trade_date=day,
         contracts=pl.DataFrame(schema=CONTRACT_SCHEMA),
-        observations=pl.DataFrame(schema=FRACTIONAL_OBSERVATION_SCHEMA if fractional else OBSERVATION_SCHEMA),
+        observations=pl.DataFrame(schema=_schema_of(fractional=fractional)),
         rejects=pl.DataFrame(schema=REJECT_SCHEMA),
         files=pl.DataFrame(schema=FILE_SCHEMA),
         empty_reason=reason,
@@ -251,6 +252,14 @@ def empty_batch(
         delivery=delivery,
         timezone=zone,
     )
+
+
+def _is_in_parts(terms: Mapping[str, Any]) -> bool:
+    return trades_in_parts(terms["kind"], terms.get("venue"), terms.get("currency"))
+
+
+def _schema_of(*, fractional: bool) -> dict[str, pl.DataType]:
+    return FRACTIONAL_OBSERVATION_SCHEMA if fractional else OBSERVATION_SCHEMA
 
 
 def _shown() -> pl.Expr:

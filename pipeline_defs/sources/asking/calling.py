@@ -7,8 +7,11 @@ becomes an error that names the client's own, without its text's secrets.
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import PipelineError, SourceError, UnansweredError
@@ -63,6 +66,38 @@ class Patience:
 
 
 _LONGEST_WAIT_SECONDS: Final = 60.0
+_LONGEST_ASKED_SECONDS: Final = 86_400.0
+_SECONDS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+
+
+def retry_after(told: str | None, now: dt.datetime | None = None) -> float | None:
+    """Read the header ``Retry-After``, of whichever vendor.
+
+    Parameters
+    ----------
+    told : str or None
+        Seconds, decimals allowed, or a date of HTTP; None when the header is missing.
+    now : datetime.datetime, optional
+        The time, with a zone, that a date is compared with; default the clock's.
+
+    Returns
+    -------
+    float or None
+        Seconds from zero, for what is past, to a day; None for what is neither. A date without a zone is one of UTC,
+        since HTTP knows no other (RFC 9110, section 5.6.7).
+
+    """
+    text = (told or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _LONGEST_ASKED_SECONDS)
+    try:
+        until = parsedate_to_datetime(text)
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=dt.UTC)
+        wait = (until - (now or dt.datetime.now(dt.UTC))).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):  # whatever a date that is none stumbles over
+        return None
+    return min(max(wait, 0.0), _LONGEST_ASKED_SECONDS)
 
 
 class Caller:

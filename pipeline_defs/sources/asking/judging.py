@@ -12,7 +12,7 @@ from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipeline_defs.markets.market import Market
     from pipeline_defs.sources.asking.questions import Answer, Dataset, Question
@@ -91,7 +91,7 @@ def gather(asked: Sequence[tuple[Question, Answer]], market: Market) -> pl.DataF
 
 
 def judge(
-    rows: pl.DataFrame, dataset: Dataset, day: dt.date, market: Market, now: dt.datetime, *, fractional: bool
+    rows: pl.DataFrame, dataset: Dataset, day: dt.date, market: Market, now: dt.datetime, *, fractional: Collection[int]
 ) -> pl.DataFrame:
     """Judge the rows of one trade date.
 
@@ -107,8 +107,8 @@ def judge(
         Whose.
     now : datetime.datetime
         UTC: what completes later is not complete.
-    fractional : bool
-        Whether parts of a unit trade.
+    fractional : collection of int
+        ``file_index`` of the answers about instruments of which parts of a unit trade.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def judge(
         .then(pl.lit("high_below_low"))
         .when(outside)
         .then(pl.lit("price_outside_range"))
-        .when(negative | (parts & (not fractional)))
+        .when(negative | (parts & ~pl.col("file_index").is_in(sorted(fractional))))
         .then(pl.lit("bad_quantity"))
         .when(pl.lit(value=False))
         .then(pl.lit(""))

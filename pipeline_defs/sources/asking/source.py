@@ -12,7 +12,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.errors import ConfigurationError, NothingGivenError, SourceError
 from pipeline_defs.markets.market import Market, market
 from pipeline_defs.schema.batches import Delivery, ImportBatch, ImportRequest, Source, SourceMetadata
 from pipeline_defs.settings import load_settings
@@ -228,7 +228,7 @@ class ApiSource(Source):
         finally:
             self.close()
         if troubles:
-            raise SourceError(
+            raise NothingGivenError(
                 "\n".join(troubles),
                 next_step="run the partitions again later; if the days are right, look at the source itself",
             )
@@ -254,7 +254,7 @@ class ApiSource(Source):
         closed = frozenset(day for day in every_day if calendar.closed_reason(day) is not None)
         marks = self._marks(dataset, every_day)
         missing = [day for day in every_day if not _holds(request, day, marks[day])]
-        fractional = "PAIR" in dataset.kinds and "PAIR" in self.wanted.kinds_named()
+        fractional = bool(calendar.fractional_kinds & {*dataset.kinds} & {*self.wanted.kinds_named()})
         for day in (day for day in missing if day in closed):
             reason = calendar.closed_reason(day) or ""
             delivery = Delivery(marks[day], 1)
@@ -267,7 +267,8 @@ class ApiSource(Source):
             asked = self._ask_window(dataset, window, request, asked_at)
             answers = WindowOfAnswers(self.name, f"{self.name} {self.version}", dataset, asked, calendar)
             for day in calendar.sessions(window.first, window.last):
-                known_by = Delivery(marks[day], 1) if self._is_settled(dataset, day, asked_at) else None
+                is_whole = request.symbols is None and self._is_settled(dataset, day, asked_at)
+                known_by = Delivery(marks[day], 1) if is_whole else None
                 batch, trouble = answers.batch(day, request, known_by, asked_at)
                 if batch is None:
                     troubles.append(trouble)
@@ -280,9 +281,10 @@ class ApiSource(Source):
         self, dataset: Dataset, window: Window, request: ImportRequest, asked_at: dt.datetime
     ) -> list[tuple[Question, Answer]]:
         every = [one for one in self.list_instruments(dataset, window) if one.kind in dataset.kinds]
-        listed = [one for one in every if request.underlying in {None, one.terms["underlying"]}]
+        listed = [one for one in every if _is_asked_for(request, one)]
         if every and not listed:
-            raise self.wanted.nothing_for(self.name, f"{dataset.table} of {request.underlying}")
+            which = request.underlying or ", ".join(sorted(request.symbols or ()))
+            raise self.wanted.nothing_for(self.name, f"{dataset.table} of {which}")
         start, end = self.market.bounds(window.first)[0], self.market.bounds(window.last)[1]
         questions = [
             Question(self.name, self.version, dataset, one, window, start, end)
@@ -331,6 +333,11 @@ def _dates(request: ImportRequest) -> tuple[dt.date, dt.date]:
             next_step="name the first and the last trade date (--start-date, --end-date)",
         )
     return request.start_date, request.end_date
+
+
+def _is_asked_for(request: ImportRequest, one: Listed) -> bool:
+    is_of_underlying = request.underlying in {None, one.terms["underlying"]}
+    return is_of_underlying and (request.symbols is None or one.symbol in request.symbols)
 
 
 def _holds(request: ImportRequest, day: dt.date, mark: str) -> bool:

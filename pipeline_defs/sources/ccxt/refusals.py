@@ -5,14 +5,12 @@ The client maps most HTTP states to "not available", also those that no waiting 
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
-import email.utils
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -61,14 +59,14 @@ def translate(  # noqa: C901, PLR0911 -- one line a case, in the order in which 
     told = _SIGNED.sub(r"\1=***", " ".join(str(error).split()))[:_SHOWN]
     answered = f"{exchange} answered {status}"
     if status == _BANNED:
-        wait = retry_after(headers)
+        wait = retry_after(headers.get("Retry-After"))
         return TryAgainError(
             f"{exchange} bans this address for asking too often (418)",
             next_step="wait until the ban is over, and run fewer imports of this exchange at once",
             wait_seconds=_BANNED_SECONDS if wait is None else wait,
         )
     if status == _TOO_MANY or isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded)):
-        return TryAgainError(f"{exchange}'s rate limit: {told}", wait_seconds=retry_after(headers))
+        return TryAgainError(f"{exchange}'s rate limit: {told}", wait_seconds=retry_after(headers.get("Retry-After")))
     if isinstance(error, ccxt.PermissionDenied) or status in _FORBIDDEN:
         return SourceError(
             f"{exchange} does not allow it ({status or 'no state'}): {told}",
@@ -83,7 +81,7 @@ def translate(  # noqa: C901, PLR0911 -- one line a case, in the order in which 
     if isinstance(error, ccxt.BadSymbol) or any(text in told.lower() for text in _UNKNOWN):
         return SourceError(f"{exchange} does not know the pair: {told}", next_step=near_names(error, symbols))
     if status in _BROKEN:
-        return TryAgainError(f"{answered}: {told}", wait_seconds=retry_after(headers))
+        return TryAgainError(f"{answered}: {told}", wait_seconds=retry_after(headers.get("Retry-After")))
     if isinstance(error, ccxt.RequestTimeout):
         return TryAgainError(f"{exchange} did not answer in time: {told}")
     if status in _REFUSED and status not in _PASSING:
@@ -98,32 +96,6 @@ def translate(  # noqa: C901, PLR0911 -- one line a case, in the order in which 
         f"{exchange}'s reply cannot be read: {type(error).__name__} {told}",
         next_step="nothing was stored; a newer CCXT may know the exchange's new format",
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long to wait: seconds, or a date.
-
-    Parameters
-    ----------
-    headers : mapping
-        Of HTTP.
-
-    Returns
-    -------
-    float or None
-        None if it is not said, or cannot be read.
-
-    """
-    told = headers.get("Retry-After")
-    if told is None:
-        return None
-    if told.strip().isdecimal():
-        return float(told)
-    try:
-        until = email.utils.parsedate_to_datetime(told)
-    except ValueError:
-        return None
-    return max((until - dt.datetime.now(dt.UTC)).total_seconds(), 0.0) if until.tzinfo is not None else None
 
 
 def near_names(asked: object, symbols: Collection[str]) -> str:

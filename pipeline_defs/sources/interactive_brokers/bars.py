@@ -189,11 +189,13 @@ def read_sizes(texts: pl.Series, target: Target) -> tuple[pl.Series, pl.Series]:
     Returns
     -------
     tuple of polars.Series
-        The texts, null where IB says that it does not know; and the numbers, null as well where there is none.
+        The texts, null where IB says that it does not know; and the numbers, null as well where there is none, or no
+        whole one: a TWS that counts shares by the hundred writes 34906.45, which no part of a share can be told from.
 
     """
     known = texts.set(texts.is_in(_UNSET), None)
     sizes = sizes_of(plain(known))
+    sizes = sizes.set((sizes % 1 != 0).fill_null(value=False), None)
     if target.multiplier == 1:
         return known, sizes
     if target.multiplier != target.multiplier.to_integral_value():

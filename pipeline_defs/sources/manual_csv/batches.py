@@ -20,7 +20,7 @@ from pipeline_defs.schema.batches import (
     Finding,
     ImportBatch,
 )
-from pipeline_defs.schema.columns import MARKET_ZONE
+from pipeline_defs.schema.columns import MARKET_ZONE, SIZE
 from pipeline_defs.schema.previews import MAX_TOLD, NothingUsableError, RefusedLine
 from pipeline_defs.schema.tables import TICK
 from pipeline_defs.sources.manual_csv.chunks import line_text
@@ -110,13 +110,14 @@ def build_batches(reading: Reading) -> Iterator[ImportBatch]:
 
 def _batch(reading: Reading, key: Key, refused: pl.DataFrame) -> ImportBatch:
     trade_date, table, bar_seconds, is_pair = key
-    schema = FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA
+    schema = _schema_of(fractional=is_pair)
     own = refused.filter(_is_at(key)).select(list(REJECT_SCHEMA))
     contracts, observations = pl.DataFrame(schema=CONTRACT_SCHEMA), pl.DataFrame(schema=schema)
     findings = []
     parts = reading.spool.take(key)
     if parts:
-        rows = pl.concat(parts)
+        rows = pl.concat(parts, how="vertical_relaxed")
+        schema = _schema_of(fractional=rows.schema["volume"] == SIZE)
         exported = {index: one.terms for index, one in enumerate(reading.inputs) if one.terms is not None}
         contracts, keys, disputed = describe_contracts(
             reading.contracts.terms(), rows["contract"], trade_date, exported
@@ -150,7 +151,7 @@ def _empty_batch(reading: Reading, key: Key, indices: list[int]) -> ImportBatch:
         bar_seconds=bar_seconds,
         trade_date=trade_date,
         contracts=pl.DataFrame(schema=CONTRACT_SCHEMA),
-        observations=pl.DataFrame(schema=FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA),
+        observations=pl.DataFrame(schema=_schema_of(fractional=is_pair)),
         rejects=pl.DataFrame(schema=REJECT_SCHEMA),
         files=reading.files.filter(pl.col("file_index").is_in(indices)),
         findings=reading.findings,
@@ -266,6 +267,10 @@ def shown(names: list[str]) -> str:
 def _is_covered(request: ImportRequest, column: str) -> pl.Expr:
     after = pl.lit(value=True) if request.start_date is None else pl.col(column) >= request.start_date
     return after if request.end_date is None else after & (pl.col(column) <= request.end_date)
+
+
+def _schema_of(*, fractional: bool) -> dict[str, pl.DataType]:
+    return FRACTIONAL_OBSERVATION_SCHEMA if fractional else OBSERVATION_SCHEMA
 
 
 def _zone(*, is_pair: bool) -> str:

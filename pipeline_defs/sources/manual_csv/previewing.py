@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.schema.previews import ColumnPreview, FilePreview
-from pipeline_defs.sources.manual_csv.contracts import PAIR
 from pipeline_defs.sources.manual_csv.fields import as_text, decimals, quantities, small_whole
 from pipeline_defs.sources.manual_csv.lines import LINE, TEXT
 from pipeline_defs.sources.manual_csv.mapping import BAR_PRICES, BAR_QUANTITIES, QUOTE_PRICES, TICK_QUANTITIES
+from pipeline_defs.sources.manual_csv.rows import are_in_parts
 from pipeline_defs.sources.manual_csv.stamps import read_stamps
 from pipeline_defs.sources.manual_csv.workbooks import is_workbook
 
@@ -51,8 +51,14 @@ def preview_file(source: Input) -> FilePreview:
     first = next((chunk.fields.head(FIRST_ROWS) for chunk in source.chunks() if chunk.fields.height), None)
     rows = first if first is not None else pl.DataFrame(schema=dict.fromkeys(source.columns, pl.String()))
     columns = {name: said for name, said in mapping.columns.items() if said[0] in rows.columns}
-    kinds = as_text(rows[columns["kind"][0]]).to_list() if "kind" in columns else [mapping.fixed.get("kind")]
-    previews = [_preview(name, said, rows, source, is_pair=PAIR in kinds) for name, said in columns.items()]
+    told = {
+        name: as_text(rows[columns[name][0]])
+        if name in columns
+        else pl.lit(mapping.fixed.get(name) or None, pl.String())
+        for name in ("kind", "venue", "currency")
+    }
+    in_parts = bool(are_in_parts(rows.select(**told)).any())
+    previews = [_preview(name, said, rows, source, in_parts=in_parts) for name, said in columns.items()]
     used = {column for said in columns.values() for column in said}
     order = {name: position for position, name in enumerate(source.columns)}
     return FilePreview(
@@ -64,7 +70,7 @@ def preview_file(source: Input) -> FilePreview:
     )
 
 
-def _preview(name: str, said: tuple[str, ...], rows: pl.DataFrame, source: Input, *, is_pair: bool) -> ColumnPreview:
+def _preview(name: str, said: tuple[str, ...], rows: pl.DataFrame, source: Input, *, in_parts: bool) -> ColumnPreview:
     column = rows[said[0]]
     if name == "timestamp":
         kind, read = _stamps(rows.select(said).get_columns(), source)
@@ -74,8 +80,8 @@ def _preview(name: str, said: tuple[str, ...], rows: pl.DataFrame, source: Input
         values, reads = decimals(column)
         kind, read = "price", _plain(values.set(~reads.fill_null(value=False), None))
     elif name in _QUANTITIES:
-        values, reads = quantities(column, fractional=is_pair)
-        kind, read = "decimal quantity" if is_pair else "whole quantity", _plain(values.set(~reads, None))
+        values, reads = quantities(column, fractional=in_parts)
+        kind, read = "decimal quantity" if in_parts else "whole quantity", _plain(values.set(~reads, None))
     elif name in _COUNTS:
         kind, read = "whole number", _plain(small_whole(column, 2**31 - 1))
     elif name in _DATES:

@@ -51,7 +51,7 @@ REASONS: Final[dict[str, str]] = {
     NON_POSITIVE_PRICE: "A price of zero or below.",
     HIGH_BELOW_LOW: "The high is below the low.",
     PRICE_OUTSIDE_RANGE: "Open or close lies outside low to high.",
-    BAD_QUANTITY: "A volume, size or open interest that is no whole number of zero or more (of a pair: decimal).",
+    BAD_QUANTITY: "A volume, size or open interest that is no whole number of zero or more (pair, US share: decimal).",
     BAD_SEQUENCE: "A sequence that is no whole number of zero or more, or one other than 0 for a bar.",
     NOT_A_SESSION: "The market was closed on that date.",
     BEFORE_OPEN: "Before the session's open.",

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.markets.market import trades_in_parts
+from pipeline_defs.schema.columns import SIZE
 from pipeline_defs.schema.interchange import CONTRACT_FIELDS
-from pipeline_defs.schema.tables import DAY, KIND_TABLES, MEASUREMENT_COLUMNS, TICK, table_for
+from pipeline_defs.schema.tables import DAY, KIND_TABLES, MEASUREMENT_COLUMNS, SIZES, TICK, table_for
 from pipeline_defs.sources.manual_csv.chunks import line_text
 from pipeline_defs.sources.manual_csv.contracts import INSTRUMENT, PAIR, Contracts
 from pipeline_defs.sources.manual_csv.fields import as_text, decimals, quantities, small_whole
@@ -74,7 +76,7 @@ class Read:
     Parameters
     ----------
     rows : polars.DataFrame
-        `ROW_COLUMNS`, in file order; volumes and sizes of pairs are decimals.
+        `ROW_COLUMNS`, in file order; volumes and sizes are decimals where parts of a unit are traded.
     refused : polars.DataFrame
         `REFUSED_SCHEMA`.
 
@@ -114,8 +116,10 @@ def read_rows(
     """
     mapping = source.mapping
     numbers = contracts.add(_contract_texts(fields, source), file_index)
-    terms = contracts.terms().select(
+    known = contracts.terms()
+    terms = known.select(
         *("kind", "underlying", "expiry", "is_bad"),
+        are_in_parts(known).alias("in_parts"),
         segment=pl.when(pl.col("venue").is_in(VENUES)).then(
             pl.col("kind").replace_strict(SEGMENTS, default=None, return_dtype=pl.String())
         ),
@@ -133,12 +137,12 @@ def read_rows(
     rows = pl.concat(
         [
             pl.DataFrame({"contract": numbers, "line": fields[LINE], "bar_seconds": resolution}),
-            terms.drop("underlying"),
+            terms.drop("underlying", "in_parts"),
             stamps,
         ],
         how="horizontal",
     ).with_columns(is_pair=pl.lit(is_pair), file_index=pl.lit(file_index, pl.UInt32()))
-    values, checks = _values(fields, source, fractional=is_pair)
+    values, checks = _values(fields, source, terms["in_parts"])
     placed = _place(rows, stamp=mapping.stamp)
     judged = pl.concat([placed, values], how="horizontal").with_columns(table=_table(placed))
     checks |= _checks(fields, source)
@@ -224,9 +228,30 @@ def _place(rows: pl.DataFrame, *, stamp: str) -> pl.DataFrame:
     return rows.with_columns(timestamp=pl.when(pl.col("named").is_not_null()).then(of_day).otherwise(ends))
 
 
-def _values(fields: pl.DataFrame, source: Input, *, fractional: bool) -> tuple[pl.DataFrame, dict[str, pl.Expr]]:
+def are_in_parts(terms: pl.DataFrame) -> pl.Series:
+    """Tell of which instruments parts of a unit are traded: pairs, and shares of some markets.
+
+    Parameters
+    ----------
+    terms : polars.DataFrame
+        With ``kind``, ``venue`` and ``currency``.
+
+    Returns
+    -------
+    polars.Series
+        Boolean, one value a row.
+
+    """
+    told = terms.select("kind", "venue", "currency")
+    distinct = told.unique()
+    found = [trades_in_parts(*one) for one in distinct.iter_rows()]
+    parts = distinct.with_columns(in_parts=pl.Series(found, dtype=pl.Boolean()))
+    return told.join(parts, on=told.columns, how="left", nulls_equal=True, maintain_order="left")["in_parts"]
+
+
+def _values(fields: pl.DataFrame, source: Input, in_parts: pl.Series) -> tuple[pl.DataFrame, dict[str, pl.Expr]]:
     """Read prices, quantities and the sequence; say which rows have one that cannot be stored."""
-    mapping = source.mapping
+    mapping, fractional = source.mapping, bool(in_parts.any())
     values: dict[str, pl.Series] = {}
     bad_price = bad_quantity = bad_sequence = pl.repeat(value=False, n=fields.height, dtype=pl.Boolean(), eager=True)
     for name in (*BAR_PRICES, "price", *_OPTIONAL_PRICES):
@@ -241,6 +266,8 @@ def _values(fields: pl.DataFrame, source: Input, *, fractional: bool) -> tuple[p
         if name in mapping.columns:
             values[name], reads = quantities(_field(fields, source, name), fractional=fractional)
             bad_quantity |= ~reads
+            if fractional:
+                bad_quantity |= (values[name] % 1 != 0).fill_null(value=False) & ~in_parts
     if "sequence" in mapping.columns:
         values["sequence"] = small_whole(_field(fields, source, "sequence"), 2**31 - 1)
         bad_sequence = values["sequence"].is_null()
@@ -249,6 +276,7 @@ def _values(fields: pl.DataFrame, source: Input, *, fractional: bool) -> tuple[p
         frame = frame.rename({"size": "volume"} if "size" in frame.columns else {})
         frame = frame.with_columns(pl.col("price").alias(name) for name in BAR_PRICES)
     kinds = {column.name: column.dtype for column in MEASUREMENT_COLUMNS} | {"sequence": pl.Int32()}
+    kinds |= dict.fromkeys(SIZES, SIZE) if fractional else {}
     frame = frame.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in kinds.items() if name not in frame.columns
     ).select(*kinds)

@@ -89,7 +89,8 @@ class Spool:
     def _flush(self) -> None:
         for number, (key, parts) in enumerate(self._waiting.items()):
             path = Path(self._folder.name) / f"{sum(map(len, self._written.values()))}-{number}.arrow"
-            pl.concat(parts).write_ipc(path, compression="lz4")
+            # Volumes are decimals only in frames that hold an instrument of which parts of a unit are traded.
+            pl.concat(parts, how="vertical_relaxed").write_ipc(path, compression="lz4")
             self._written[key].append(path)
         self._waiting.clear()
         self._count = 0

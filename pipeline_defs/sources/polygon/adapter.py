@@ -76,7 +76,7 @@ class PolygonSource(ApiSource):
         Dataset("options_ticks", MINUTE, 31, ("OPT",)),
         Dataset("spot_prices", MINUTE, 31, ("EQ", "SPOT")),
     )
-    version: ClassVar[str] = "v2-aggs-1"
+    version: ClassVar[str] = "v2-aggs-2"
     vendor_url: ClassVar[str] = VENDOR_URL
     supports_live: ClassVar[bool] = True
     default_market: ClassVar[str] = "US"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PRICE_KEYS: Final = {"o": "open", "h": "high", "l": "low", "c": "close"}
 NAMES: Final = ("t", "o", "h", "l", "c", "v")
 _KNOWN: Final = {*NAMES, "T", "vw", "n", "otc", "dv"}
-"""`dv` counts fractions of shares beside `v`; other answers of the vendor have it already, and bars may get it."""
+"""`dv` is the volume with its fraction, as text, beside a `v` of whole shares; a stream's bars have it."""
 _HOUR: Final = 3600
 _MS: Final = 1000
 
@@ -137,7 +137,7 @@ def bar_rows(
     stamps = _stamps(texts["t"])
     times = _closes_of_days(stamps, market) if bar_seconds == DAY else stamps.dt.offset_by(f"{bar_seconds}s")
     prices = {name: prices_of(plain(texts[key])) for key, name in PRICE_KEYS.items()}
-    volume = (sizes_of(plain(texts["v"])) * units).cast(SIZE, strict=False)
+    volume = (_exact_volume(texts["v"], text_frame(results, ("dv",), what)["dv"]) * units).cast(SIZE, strict=False)
     frame = pl.DataFrame({"timestamp": times, **prices, "volume": volume})
     reason = (
         pl.when(pl.col("timestamp").is_null())
@@ -152,6 +152,19 @@ def bar_rows(
         shown = texts.select(pl.struct(NAMES).struct.json_encode()).to_series()
         frame = frame.with_columns(text=pl.when(pl.col("reason").is_not_null()).then(shown))
     return answer_rows({name: frame[name] for name in frame.columns})
+
+
+def _exact_volume(counted: pl.Series, exact: pl.Series) -> pl.Series:
+    """Read volumes: the exact one where there is one, as long as both are the same but for the part of a share.
+
+    Null for what is no number of at most eight decimals, and where the two contradict each other.
+    """
+    volume = sizes_of(plain(counted))
+    if exact.null_count() == len(exact):
+        return volume
+    found = sizes_of(plain(exact))
+    agrees = ((found - volume).abs() < 1).fill_null(value=False)
+    return found.set(~agrees, None).zip_with(exact.is_not_null(), volume)
 
 
 class VolumeRules(TypedDict):

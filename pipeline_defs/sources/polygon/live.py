@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _MARKETS: Final = {"EQ": "stocks", "SPOT": "indices", "OPT": "options"}
 _CHANNELS: Final = {MINUTE: "AM", 1: "A"}
-_KEYS: Final = ("o", "h", "l", "c", "v")
+_KEYS: Final = ("o", "h", "l", "c", "v", "dv")
 _POLL_SECONDS: Final = 0.1
 _JOIN_SECONDS: Final = 5.0
 

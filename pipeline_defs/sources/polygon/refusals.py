@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SourceError
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 from pipeline_defs.sources.asking.credentials import redact
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def refusal(status: int, headers: Mapping[str, str], body: str) -> PipelineError
             next_step="set POLYGON_REQUESTS_PER_MINUTE to what the plan of the key allows"
             if status == TOO_MANY
             else None,
-            wait_seconds=wait_seconds(headers, dt.datetime.now(dt.UTC)),
+            wait_seconds=retry_after(headers.get("Retry-After")),
         )
     if status == UNAUTHORIZED:
         return ConfigurationError(
@@ -96,17 +94,3 @@ def saying(body: str) -> str:
     status = content.get("status")
     word = status if isinstance(status, str) and status not in {"ERROR", "OK", "NOT_FOUND"} else ""
     return redact(": ".join(part for part in (word, str(message)) if part))[:_LONGEST_SAYING]
-
-
-def wait_seconds(headers: Mapping[str, str], now: dt.datetime) -> float | None:
-    """Read ``Retry-After``: seconds, or a date of HTTP; None when it is missing or neither."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        return None
-    return max((until - now).total_seconds(), 0.0)

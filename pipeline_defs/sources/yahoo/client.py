@@ -7,17 +7,14 @@ each source has its own object, and the cookies lie in the pipeline's home, wher
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pipeline_defs.settings import load_settings
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 from pipeline_defs.sources.asking.credentials import guard_logger
 
 if TYPE_CHECKING:
@@ -31,7 +28,6 @@ _DATA_PATHS: Final = ("/v8/", "/v1/finance/")
 _REFUSAL: Final = 400
 COOKIE_REFUSALS: Final = frozenset({401, 403})
 """Statuses after which the client tries once more with cookies got in another way."""
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,36 +134,8 @@ def cache_folder() -> str:
     return str(load_settings().home / "yahoo-cache")
 
 
-def wait_of(text: str | None, now: dt.datetime | None = None) -> float | None:
-    """Read a ``Retry-After``.
-
-    Parameters
-    ----------
-    text : str or None
-        Seconds, or a date of HTTP.
-    now : datetime.datetime, optional
-        The time, for a date.
-
-    Returns
-    -------
-    float or None
-        Seconds, zero or more; None if nothing can be read.
-
-    """
-    if text is None:
-        return None
-    if _SECONDS.fullmatch(text.strip()):
-        return float(text)
-    try:
-        then = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    zoned = then if then.tzinfo is not None else then.replace(tzinfo=dt.UTC)
-    return max((zoned - (now or dt.datetime.now(dt.UTC))).total_seconds(), 0.0)
-
-
 def _reply_of(response: Any) -> Reply:  # noqa: ANN401 -- the client has no types
-    return Reply(int(response.status_code), str(response.text), wait_of(response.headers.get("Retry-After")))
+    return Reply(int(response.status_code), str(response.text), retry_after(response.headers.get("Retry-After")))
 
 
 def _new_session(endpoint: str | None, try_seconds: float) -> Any:  # noqa: ANN401 -- the class is made below

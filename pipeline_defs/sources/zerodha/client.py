@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
-from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 from pipeline_defs.sources.asking.credentials import guard_logger
 from pipeline_defs.sources.zerodha.session import SessionExpiredError
 
@@ -107,8 +107,7 @@ class Client:
         self._kite.reqsession.close()
 
     def _note(self, response: Any, *_: object, **__: object) -> None:  # noqa: ANN401 -- of a library without types
-        wait = str(response.headers.get("Retry-After", ""))
-        self._reply = _Reply(response.status_code, float(wait) if wait.isdecimal() else None)
+        self._reply = _Reply(response.status_code, retry_after(response.headers.get("Retry-After")))
 
     def _do(self, request: Callable[[], object]) -> object:
         self._reply = _Reply()

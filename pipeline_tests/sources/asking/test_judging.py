@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_defs.markets.market import market
+from pipeline_defs.schema.batches import ImportRequest
+from pipeline_defs.schema.validating import validate_data
+from pipeline_defs.sources.asking.assembling import WindowOfAnswers
 from pipeline_defs.sources.asking.judging import REASONS, gather, judge
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Listed, Question, Window, answer_rows
 
@@ -33,7 +36,7 @@ def judged(rows: Mapping[str, Any], of: Market = NSE, dataset: Dataset = MINUTES
                         of.bounds(window.first)[0], of.bounds(window.last)[1])  # fmt: skip
     gathered = gather([(question, Answer(answer_rows(rows)))], of)
     assert set(gathered["trade_date"]) == {window.first}
-    return judge(gathered, dataset, window.first, of, now, fractional=fractional)
+    return judge(gathered, dataset, window.first, of, now, fractional=[0] if fractional else [])
 
 
 def at(clock: str, day: str = "2025-08-25", zone: str = "+05:30") -> dt.datetime:
@@ -99,6 +102,35 @@ def test_the_last_hour_that_the_close_cuts_short_is_complete_at_the_close() -> N
 def test_a_day_of_a_market_that_never_closes_ends_with_the_bar_of_midnight() -> None:
     rows = {"timestamp": [dt.datetime(2025, 8, 26, tzinfo=dt.UTC)], "close": ["1"], "volume": ["0.00012"]}
     assert judged(rows, CRYPTO, fractional=True)["reason"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "reason"),
+    [
+        (US, "EQ", None),
+        (US, "SPOT", "bad_quantity"),
+        (US, "OPT", "bad_quantity"),
+        (NSE, "EQ", "bad_quantity"),
+        (NSE, "FUT", "bad_quantity"),
+        (CRYPTO, "PAIR", None),
+        (CRYPTO, "EQ", "bad_quantity"),
+    ],
+)
+def test_parts_of_a_unit_are_stored_of_the_kinds_that_a_market_trades_so(
+    of: Market, kind: str, reason: str | None
+) -> None:
+    named = {"kind": kind, "symbol": "X", "underlying": "X", "venue": of.venue, "currency": of.currency}
+    listed = Listed("X", named)
+    question = Question("paper", "1", MINUTES, listed, Window(DAY, DAY), *of.bounds(DAY))
+    told = answer_rows({"timestamp": [of.close(DAY)], "close": ["1"], "volume": ["0.5"]})
+    window = WindowOfAnswers("paper", "paper 1", MINUTES, [(question, Answer(told))], of)
+
+    batch, _ = window.batch(DAY, ImportRequest(), None, LATER)
+
+    assert batch is not None
+    assert batch.rejects["reason"].to_list() == ([] if reason is None else [reason])
+    assert batch.observations["volume"].to_list() == ([Decimal("0.5")] if reason is None else [])
+    validate_data(batch)
 
 
 def test_equal_rows_are_kept_once_and_conflicting_ones_not_at_all() -> None:

@@ -68,7 +68,8 @@ def read(path: Path, *, source: ManualCsvSource | None = None, **request: Any) -
         is_pair = set(batch.contracts["kind"]) == {"PAIR"}
         assert batch.timezone == ("UTC" if is_pair else "Asia/Kolkata")
         assert dict(batch.contracts.schema) == CONTRACT_SCHEMA
-        assert dict(batch.observations.schema) == (FRACTIONAL_OBSERVATION_SCHEMA if is_pair else OBSERVATION_SCHEMA)
+        has_parts = is_pair or "USD" in set(batch.contracts["currency"])
+        assert dict(batch.observations.schema) == (FRACTIONAL_OBSERVATION_SCHEMA if has_parts else OBSERVATION_SCHEMA)
         assert dict(batch.rejects.schema) == REJECT_SCHEMA
         assert dict(batch.files.schema) == FILE_SCHEMA
         assert batch.contracts["contract_key"].to_list() == list(range(batch.contracts.height))

@@ -255,6 +255,41 @@ def test_a_pair_has_fractional_volumes_and_belongs_to_the_utc_day_in_which_its_b
     assert [reason for _, reason, _ in refused(batches)] == ["bad_quantity"]
 
 
+SHARE_HEADER = "timestamp,kind,symbol,underlying,venue,currency,bar_seconds,open,high,low,close,volume"
+
+
+def test_parts_of_a_share_are_read_where_its_market_trades_them_and_refused_beside_it(tmp_path: Path) -> None:
+    (batch,) = read(
+        write(
+            tmp_path / "shares.csv",
+            SHARE_HEADER,
+            "2026-03-09T09:31:00Z,EQ,AAPL,AAPL,NASDAQ,USD,60,1,1,1,1,0.000125",
+            "2026-03-09T09:31:00Z,EQ,TCS,TCS,NSE,INR,60,1,1,1,1,75",
+            "2026-03-09T09:32:00Z,EQ,TCS,TCS,NSE,INR,60,1,1,1,1,75.5",
+            "2026-03-09T09:31:00Z,EQ,VOD,VOD,XLON,GBP,60,1,1,1,1,7.5",
+            "2026-03-09T09:32:00Z,EQ,AAPL,AAPL,NASDAQ,USD,60,1,1,1,1,0.000000001",
+            "2026-03-09T09:33:00Z,EQ,AAPL,AAPL,NASDAQ,USD,60,1,1,1,1,",
+        )
+    )
+
+    rows = batch.observations.join(batch.contracts, on="contract_key").select("symbol", "volume").rows()
+    assert sorted(rows, key=str) == [("AAPL", Decimal("0.000125")), ("AAPL", None), ("TCS", Decimal(75))]
+    assert refused([batch]) == [
+        (4, "bad_quantity", "2026-03-09T09:32:00Z,EQ,TCS,TCS,NSE,INR,60,1,1,1,1,75.5"),
+        (5, "bad_quantity", "2026-03-09T09:31:00Z,EQ,VOD,VOD,XLON,GBP,60,1,1,1,1,7.5"),
+        (6, "bad_quantity", "2026-03-09T09:32:00Z,EQ,AAPL,AAPL,NASDAQ,USD,60,1,1,1,1,0.000000001"),
+    ]
+
+
+def test_files_with_and_without_parts_of_shares_make_one_batch(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", SHARE_HEADER, "2026-03-09T09:31:00Z,EQ,TCS,TCS,NSE,INR,60,1,1,1,1,75")
+    write(tmp_path / "b.csv", SHARE_HEADER, "2026-03-09T09:31:00Z,EQ,AAPL,AAPL,NASDAQ,USD,60,1,1,1,1,0.5")
+
+    (batch,) = read(tmp_path)
+
+    assert sorted(batch.observations["volume"].to_list()) == [Decimal("0.5"), Decimal(75)]
+
+
 def test_pairs_and_other_kinds_do_not_share_a_file(tmp_path: Path) -> None:
     share = "2018-05-01T04:00:00Z,EQ,TCS,TCS,,NSE,INR,3600,1,1,1,1,1"
     path = write(tmp_path / "both.csv", PAIR_HEADER, f"2018-05-01T01:00:00Z,{PAIR},1,1,1,1,1", share)

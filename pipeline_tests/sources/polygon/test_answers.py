@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.markets.market import market
@@ -234,3 +236,29 @@ def test_a_volume_that_is_too_large_in_shares_is_refused() -> None:
     row = {"t": str(stamp(15)), **dict.fromkeys("ohlc", "1"), "v": "1" + "0" * 17}
     rows = bar_rows([row, {**row, "v": "9" * 19}], 60, market("US"), "test", has_volume=True, units=100)
     assert rows["reason"].to_list() == [None, "bad_quantity"]
+
+
+@given(st.integers(0, 10**17), st.integers(0, 12), st.sampled_from("fe"))
+def test_a_volume_is_every_digit_that_the_vendor_wrote_or_the_row_is_refused(
+    digits: int, places: int, form: str
+) -> None:
+    volume = Decimal(digits).scaleb(-places)
+    row = {"t": str(stamp(15)), **dict.fromkeys("ohlc", "1"), "v": format(volume, form)}
+
+    rows = bar_rows([row], 60, market("US"), "test", has_volume=True)
+
+    fits = volume == volume.quantize(Decimal("1e-8"))
+    assert rows.select("volume", "reason").row(0) == ((volume, None) if fits else (None, "bad_quantity"))
+
+
+@given(st.decimals(min_value=0, max_value=10**10, places=8), st.integers(min_value=-3, max_value=3))
+def test_an_exact_volume_beside_a_whole_one_is_taken_where_both_are_the_same_share_count(
+    exact: Decimal, off: int
+) -> None:
+    whole = int(exact) + off
+    row = {"t": str(stamp(15)), **dict.fromkeys("ohlc", "1"), "v": str(whole), "dv": f"{exact:f}"}
+
+    rows = bar_rows([row], 60, market("US"), "test", has_volume=True)
+
+    agrees = abs(exact - whole) < 1
+    assert rows.select("volume", "reason").row(0) == ((exact, None) if agrees else (None, "bad_quantity"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import socket
 import subprocess
 import sys
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +14,6 @@ from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftE
 from pipeline_defs.sources.asking.calling import Patience, TryAgainError
 from pipeline_defs.sources.polygon.adapter import PolygonSource
 from pipeline_defs.sources.polygon.connection import Connection
-from pipeline_defs.sources.polygon.refusals import wait_seconds
 from pipeline_tests.sources.polygon.offline import bar, stamp
 from pipeline_tests.sources.polygon.questions import QUICK, question
 from pipeline_tests.sources.polygon.server import KEY, Fault
@@ -138,16 +135,6 @@ def test_a_server_in_trouble_is_asked_again(ask: Callable[..., Answer], server: 
 def test_a_server_that_stays_in_trouble_is_given_up(ask: Callable[..., Answer], server: PolygonServer) -> None:
     server.fail(Fault(502, body=b"\xff<html>"), Fault(502, body="[]"), Fault(502, body=""))
     assert "Polygon: the server is in trouble (502); gave up after 3 tries" in refused(ask)
-
-
-def test_retry_after_may_be_a_date() -> None:
-    now = dt.datetime(2024, 1, 16, 12, tzinfo=dt.UTC)
-    later = format_datetime(now + dt.timedelta(seconds=90), usegmt=True)
-    assert wait_seconds({"Retry-After": later}, now) == 90
-    assert wait_seconds({"Retry-After": "7"}, now) == 7
-    assert wait_seconds({"Retry-After": "soon"}, now) is None
-    assert wait_seconds({"Retry-After": "Tue, 16 Jan 2024 12:00:00 -0000"}, now) is None
-    assert wait_seconds({}, now) is None
 
 
 def test_a_reply_that_is_cut_off_is_asked_for_again(ask: Callable[..., Answer], server: PolygonServer) -> None:

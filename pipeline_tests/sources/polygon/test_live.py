@@ -157,10 +157,24 @@ def test_seconds_are_subscribed_to_as_seconds(stream: StreamServer, source: Call
     listening.end()
 
 
-def test_the_volume_is_of_whole_shares_as_in_history(stream: StreamServer, listen: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("told", "volume", "reason"),
+    [
+        ('"v":1200,"dv":"1200.75",', "1200.75", None),
+        ('"v":1200,', "1200", None),
+        ('"v":0,"dv":"0.000125",', "0.000125", None),
+        ('"v":1200,"dv":"0.75",', None, "bad_quantity"),
+        ('"v":1200,"dv":"many",', None, "bad_quantity"),
+        ('"v":1200,"dv":"1200.123456789",', None, "bad_quantity"),
+    ],
+)
+def test_the_volume_has_its_part_of_a_share_as_in_history_unless_the_two_contradict_each_other(
+    stream: StreamServer, listen: Callable[..., Any], told: str, volume: str | None, reason: str | None
+) -> None:
     with listen(AAPL) as listening:
-        stream.say("stocks", f"[{event(more='"v":1200,"dv":"1200.75",')}]")
-        assert listening.heard().rows["volume"].item() == 1200
+        stream.say("stocks", f"[{event(more=told)}]")
+        row = listening.heard().rows.row(0, named=True)
+    assert (row["volume"], row["reason"]) == (None if volume is None else Decimal(volume), reason)
 
 
 def test_a_lost_connection_is_made_again_and_told_as_a_silence(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
-from pipeline_defs.sources.yahoo.client import YahooClient, wait_of
+from pipeline_defs.sources.yahoo.client import YahooClient
 from pipeline_tests.sources.yahoo.conftest import INDIA, QUICK, daily, minute_bars, request, with_rows
 from pipeline_tests.sources.yahoo.server import Failure, Instrument, running
 
@@ -339,23 +338,6 @@ def test_without_an_address_of_ones_own_yahoos_hosts_are_asked(home: Path, monke
     }
     assert {seconds for _, seconds in asked} == {7}
     assert home.name == "home"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("30", 30.0),
-        (" 0.5 ", 0.5),
-        ("soon", None),
-        ("-1", None),
-        ("Thu, 12 Oct 2023 12:00:30 GMT", 30.0),
-        ("Thu, 12 Oct 2023 11:00:00 GMT", 0.0),
-        ("Thu, 12 Oct 2023 12:00:30 -0000", 30.0),
-    ],
-)
-def test_how_long_to_wait_is_read_in_seconds_or_from_a_date(text: str | None, seconds: float | None) -> None:
-    assert wait_of(text, dt.datetime(2023, 10, 12, 12, tzinfo=dt.UTC)) == seconds
 
 
 def test_each_source_has_a_session_of_its_own_and_cookies_lie_in_the_pipelines_home(

@@ -136,6 +136,18 @@ def test_nulls_and_what_is_no_number_are_refused_one_by_one_and_the_rest_goes_on
     ]
 
 
+def test_parts_of_a_us_share_are_kept_as_yahoo_wrote_them(ask: Ask, server: YahooServer) -> None:
+    server.instruments["GS"].bars["1m"] = minute_bars(
+        "2023-10-05",
+        ("09:30", 310.5, 310.75, 310.25, 310.5, 1234567.891),
+        ("09:31", 310.5, 310.75, 310.25, 310.5, 0.000125),
+        ("09:32", 310.5, 310.75, 310.25, 310.5, 0.1234567891),
+    )
+    (batch,) = ask().fetch(request("2023-10-05", "2023-10-05", "spot_prices"))
+    assert [row[-1] for row in values(batch)] == [Decimal("1234567.891"), Decimal("0.000125")]
+    assert [reason for reason, _ in refused(batch)] == ["bad_quantity"]
+
+
 def test_the_running_day_that_yahoo_tells_twice_counts_once_and_a_stamp_beyond_all_years_is_no_time(
     ask: Ask, server: YahooServer
 ) -> None:

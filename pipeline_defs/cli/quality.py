@@ -1,0 +1,140 @@
+"""``pipeline quality``: what checks found about stored partitions, and the rows that fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from pipeline_defs.cli.options import DATE
+from pipeline_defs.settings import load_settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+
+    from pipeline_defs.quality.results import StoredCheck, StoredFailure
+    from pipeline_defs.settings import Settings
+    from pipeline_defs.warehouse.connection import Warehouse
+
+
+@click.command()
+@click.option("--dataset", help="Only this table, e.g. options_ticks.")
+@click.option("--source", help="Only this source, e.g. nse-csv.")
+@click.option("--date", "trade_date", type=DATE, help="Only this trade date.")
+@click.option("--check", help="Only this check, e.g. outliers.")
+@click.option("--run", "check_now", is_flag=True, help="Check the partitions first; without it, only look.")
+@click.option("--failures", is_flag=True, help="Show the failing rows as well.")
+@click.option("--all", "show_all", is_flag=True, help="List what passed as well.")
+@click.option("--history", is_flag=True, help="List earlier results, too, and not only the newest of each check.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
+def quality(
+    dataset: str | None,
+    source: str | None,
+    trade_date: dt.date | None,
+    check: str | None,
+    *,
+    check_now: bool,
+    failures: bool,
+    show_all: bool,
+    history: bool,
+    as_json: bool,
+) -> None:
+    """List what is wrong with stored data, the gravest first.
+
+    Results come from the asset checks of Dagster, or from --run. The exit code is 1 if any error is listed; warnings
+    do not change it.
+    """
+    from pipeline_defs.quality import results  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    settings = load_settings()
+    _refuse_unknown(dataset, check)
+    source = None if source is None else source.replace("-", "_")
+    warehouse = open_warehouse(settings)
+    if check_now:
+        _check(warehouse, settings, dataset, source, trade_date)
+    found = results.list_results(
+        warehouse, dataset=dataset, source=source, trade_date=trade_date, check=check, history=history
+    )
+    shown = [result for result in found if show_all or not result.passed]
+    rows = results.list_failures(warehouse, [result.check_id for result in shown]) if failures else {}
+    for line in _json_lines(shown, rows, failures=failures) if as_json else _lines(shown, rows):
+        click.echo(line)
+    click.echo(_summary(found), err=as_json)
+    if any(not result.passed and result.severity == "error" for result in found):
+        sys.exit(1)
+
+
+def _refuse_unknown(dataset: str | None, check: str | None) -> None:
+    from pipeline_defs.quality.specs import EVERY, SPECS_BY_NAME  # noqa: PLC0415 -- keeps --help quick
+
+    if dataset is not None and dataset not in EVERY:
+        raise click.UsageError(f"no dataset {dataset!r}; expected one of {', '.join(EVERY)}")
+    if check is not None and check not in SPECS_BY_NAME:
+        raise click.UsageError(f"no check {check!r}; expected one of {', '.join(SPECS_BY_NAME)}")
+
+
+def _check(
+    warehouse: Warehouse, settings: Settings, dataset: str | None, source: str | None, trade_date: dt.date | None
+) -> None:
+    """Check every partition that has loads, or the one that is named whole though it has none."""
+    from pipeline_defs.markets.market import market  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.quality.results import list_partitions  # noqa: PLC0415
+    from pipeline_defs.quality.running import check_partition  # noqa: PLC0415
+    from pipeline_defs.sources.registry import source_market  # noqa: PLC0415
+
+    partitions = list_partitions(warehouse, dataset=dataset, source=source, trade_date=trade_date)
+    if not partitions and dataset and source and trade_date:
+        partitions = [(dataset, source, trade_date)]
+    with click.progressbar(partitions, label="checking", file=sys.stderr) as listed:
+        for table, adapter, date in listed:
+            check_partition(warehouse, table, adapter, date, market(source_market(adapter)), home=settings.home)
+
+
+def _json_lines(shown: Sequence[StoredCheck], rows: dict[int, list[StoredFailure]], *, failures: bool) -> Iterator[str]:
+    for result in shown:
+        line: dict[str, Any] = dataclasses.asdict(result)
+        if failures:
+            line["failures"] = [dataclasses.asdict(row) for row in rows.get(result.check_id, [])]
+        yield json.dumps(line, default=lambda value: value.isoformat(), ensure_ascii=False)
+
+
+def _lines(shown: Sequence[StoredCheck], rows: dict[int, list[StoredFailure]]) -> Iterator[str]:
+    """One line a result, with its failing rows indented below it, on the clock of the source's market."""
+    for result in shown:
+        verdict = "ok" if result.passed else result.severity
+        place = f"{result.trade_date}  {result.source}/{result.dataset}"
+        detail = f" ({result.detail})" if result.detail and not result.passed else ""
+        yield f"{verdict:<5}  {place:<38}  {result.check_name:<18}  {result.found}{detail}"
+        zone = _zone(result.source)
+        for row in rows.get(result.check_id, []):
+            when = "" if row.timestamp is None else f"{row.timestamp.astimezone(zone):%H:%M:%S} {zone.key}"
+            yield "       " + "  ".join(filter(None, (row.symbol, when, row.detail)))
+
+
+def _zone(source: str) -> ZoneInfo:
+    from pipeline_defs.errors import PipelineError  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.markets.market import market  # noqa: PLC0415
+    from pipeline_defs.sources.registry import source_market  # noqa: PLC0415
+
+    try:
+        return ZoneInfo(market(source_market(source)).zone)
+    except PipelineError:  # a source whose package is gone
+        return ZoneInfo("UTC")
+
+
+def _summary(found: Sequence[StoredCheck]) -> str:
+    if not found:
+        return "nothing was checked yet; 'pipeline quality --run' checks what is stored"
+    partitions = {(result.dataset, result.source, result.trade_date) for result in found}
+    failing = {
+        severity: sum(not result.passed and result.severity == severity for result in found)
+        for severity in ("error", "warn", "info")
+    }
+    counts = ", ".join(f"{count} {severity}" for severity, count in failing.items() if count) or "nothing fails"
+    return f"{len(found)} results of {len(partitions)} partitions: {counts}"
