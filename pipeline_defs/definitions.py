@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, freshness, resources, uploads
-from pipeline_defs.orchestration.assets import gaps
+from pipeline_defs.orchestration.assets import gaps, report
 from pipeline_defs.sources.registry import SOURCES, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
@@ -20,6 +20,7 @@ defs: dg.Definitions = dg.Definitions(
         assets.build_certificate_asset(formats),
         assets.build_reconciliation_asset(),
         uploads.uploads_asset,
+        report.report_asset,
         *map(gaps.build_gap_asset, sources),
         gaps.backfill_asset,
     ],

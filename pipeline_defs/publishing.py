@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pipeline_defs.exports.run import PublishedExport, export_slice
+from pipeline_defs.progress import ignore
 from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pipeline_defs.progress import OnProgress
     from pipeline_defs.storage.locations import Location
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -42,6 +44,7 @@ def export_underlying[Place: Location](
     with_ticks: bool = False,
     bars_from_ticks: bool = False,
     with_greeks: bool = False,
+    on_progress: OnProgress = ignore,
 ) -> PublishedExport[Place]:
     """Export an underlying's bars, verified by the engine, and record the catalog.
 
@@ -61,6 +64,8 @@ def export_underlying[Place: Location](
         Export what was known at this instant: an earlier export can be made again, byte for byte.
     source, bar_seconds, resolutions, with_ticks, bars_from_ticks, with_greeks
         As for `pipeline_defs.warehouse.slices.open_market_slice`.
+    on_progress : callable, optional
+        As for `pipeline_defs.exports.run.export_slice`.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def export_underlying[Place: Location](
         bars_from_ticks=bars_from_ticks,
         with_greeks=with_greeks,
     ) as market:
-        published = export_slice(format_name, market, output)
+        published = export_slice(format_name, market, output, on_progress=on_progress)
     record_catalog(
         warehouse,
         market,

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "reconciliation": {"schema", "markets", "warehouse"},
     "greeks": {"schema", "warehouse"},
     "alerting": {"sources"},
+    "reporting": {"markets", "plots", "sources", "warehouse"},
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
@@ -68,7 +69,8 @@ def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
         "from pipeline_defs.cli import main\n"
         "try:\n    main.main()\n"
         "except SystemExit:\n    pass\n"
-        "heavy = {'polars', 'pyarrow', 'dagster', 'pandas', 'psycopg', 'nautilus_trader'} & set(sys.modules)\n"
+        "heavy = {'polars', 'pyarrow', 'dagster', 'pandas', 'psycopg', 'nautilus_trader', 'matplotlib', 'jinja2',"
+        " 'rich'} & set(sys.modules)\n"
         "sys.exit(str(sorted(heavy)) if heavy else 0)\n"
     )
     completed = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)

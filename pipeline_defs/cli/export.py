@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_defs.cli.options import BAR_LENGTHS, DATE, INSTANT
+from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.locations import parse_location
 
@@ -60,21 +61,23 @@ def export(
     from pipeline_defs.publishing import export_underlying  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
-    published = export_underlying(
-        open_warehouse(load_settings()),
-        format_name,
-        underlying,
-        start_date,
-        end_date,
-        output=parse_location(output),
-        known_at=known_at,
-        source=source,
-        bar_seconds=lengths[0],
-        resolutions=lengths[1:],
-        with_ticks=ticks,
-        bars_from_ticks=from_ticks,
-        with_greeks=greeks,
-    )
+    with progress_bar(quiet=as_json) as shown:
+        published = export_underlying(
+            open_warehouse(load_settings()),
+            format_name,
+            underlying,
+            start_date,
+            end_date,
+            output=parse_location(output),
+            known_at=known_at,
+            source=source,
+            bar_seconds=lengths[0],
+            resolutions=lengths[1:],
+            with_ticks=ticks,
+            bars_from_ticks=from_ticks,
+            with_greeks=greeks,
+            on_progress=shown.on_progress,
+        )
     if as_json:
         click.echo(json.dumps(published.to_json()))
     else:

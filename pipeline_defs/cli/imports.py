@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.settings import load_settings
 
@@ -64,10 +65,12 @@ def import_data(
         archive = open_raw_archive(settings, source.name)
         wanted = frozenset(tables) or None
         request = ImportRequest(start_date, end_date, underlying, path, tables=wanted, archive=archive)
-        for report in import_source(open_warehouse(settings), source, request, reread=reread):
-            reports.append(report)
-            if not as_json:
-                click.echo(_line(report))
+        warehouse = open_warehouse(settings)
+        with progress_bar(quiet=as_json) as shown:
+            for report in import_source(warehouse, source, request, reread=reread, on_progress=shown.on_progress):
+                reports.append(report)
+                if not as_json:
+                    shown.say(_line(report))
         refuse_damage(reports)
     except PipelineError as error:
         if as_json and not dry_run:

@@ -22,6 +22,7 @@ from pipeline_defs.cli.quality import quality
 from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.reconcile import reconcile
 from pipeline_defs.cli.record import record
+from pipeline_defs.cli.report import report
 from pipeline_defs.cli.storage import cache, storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
@@ -56,6 +57,7 @@ for command in (
     reconcile,
     corrections,
     diff,
+    report,
     storage,
     cache,
     database,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
 from pipeline_defs.exports.registry import get_exporter
+from pipeline_defs.progress import Step, ignore
 from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.contents import refuse_foreign
 from pipeline_defs.storage.locations import Location, S3Location
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from pipeline_defs.progress import OnProgress
     from pipeline_defs.schema.exports import MarketSlice, Verification
 
 _FAILURES_SHOWN: Final = 10
+_STEPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,9 @@ class PublishedExport[Place: Location]:
         }
 
 
-def export_slice[Place: Location](format_name: str, market: MarketSlice, output: Place) -> PublishedExport[Place]:
+def export_slice[Place: Location](
+    format_name: str, market: MarketSlice, output: Place, *, on_progress: OnProgress = ignore
+) -> PublishedExport[Place]:
     """Export a slice, have the engine verify it, and publish it atomically.
 
     Parameters
@@ -115,6 +120,8 @@ def export_slice[Place: Location](format_name: str, market: MarketSlice, output:
     output : Path or S3Location
         Folder, or prefix in an object store, to publish. An export of ours that is there is replaced, or left alone if
         it already holds the same bytes; of an object store's, only what changed is sent.
+    on_progress : callable, optional
+        Told before it is built, verified and published.
 
     Returns
     -------
@@ -138,7 +145,9 @@ def export_slice[Place: Location](format_name: str, market: MarketSlice, output:
     _refuse_empty(market, where)
     _refuse_foreign(output)
     with staging(_staging_place(output)) as staged:
+        on_progress(Step(f"building {market.underlying} for {format_name}", 0, _STEPS))
         built = exporter.build(market, staged)
+        on_progress(Step(f"reading {market.underlying} back with {format_name}", 1, _STEPS))
         verification = exporter.verify(built, market)
         if not verification.passed:
             raise ExportError(
@@ -148,6 +157,7 @@ def export_slice[Place: Location](format_name: str, market: MarketSlice, output:
             )
         write_manifest(staged, format_name, market, built, verification)
         described = read_manifest(staged)
+        on_progress(Step(f"publishing {market.underlying} for {format_name}", 2, _STEPS))
         _publish(staged, output)
     return PublishedExport(
         path=output,

@@ -12,6 +12,7 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.orchestration.assets.describing import OWNERS, failures_explained
+from pipeline_defs.orchestration.assets.teaching import taught
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
 from pipeline_defs.settings import load_settings
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 KEY: Final = dg.AssetKey(["manual_csv", "uploads"])
 GROUP: Final = "uploads"
 NOTHING_REJECTED: Final = "nothing_rejected"
+_NOTHING_REJECTED_MEANING: Final = (
+    "Everything that was uploaded could be stored. If it fails, the report beside each rejected file says why: mend the"
+    " file or its mapping, and put both into the folder again."
+)
 SENSOR_SECONDS: Final = 30
 _MAX_SHOWN: Final = 50
 
@@ -33,9 +38,11 @@ _MAX_SHOWN: Final = 50
     specs=[
         dg.AssetSpec(
             KEY,
-            description=(
+            description=taught(
                 "Files of one's own, from the folder `uploads` of PIPELINE_HOME: each is imported with the mapping"
-                " beside it, then moved to `done` or `rejected` with a report. Rows go to the observation tables."
+                " beside it, then moved to `done` or `rejected` with a report. Rows go to the observation tables.",
+                run="When files were put there; the sensor `uploads_sensor` does it by itself once it is switched on.",
+                mend="The database did not answer: `pipeline doctor` says why. What was not taken in stays there.",
             ),
             group_name=GROUP,
             owners=OWNERS,
@@ -44,9 +51,7 @@ _MAX_SHOWN: Final = 50
             code_version=pipeline_defs.__version__,
         )
     ],
-    check_specs=[
-        dg.AssetCheckSpec(NOTHING_REJECTED, asset=KEY, description="Everything that was uploaded could be stored.")
-    ],
+    check_specs=[dg.AssetCheckSpec(NOTHING_REJECTED, asset=KEY, description=_NOTHING_REJECTED_MEANING)],
     required_resource_keys={WAREHOUSE},
 )
 def uploads_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
@@ -74,11 +79,21 @@ def uploads_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeR
 TAKE_IN_UPLOADS: Final = dg.define_asset_job(
     "take_in_uploads",
     selection=dg.AssetSelection.assets(KEY),
-    description="The files in the folder for uploads into the warehouse, each with its mapping.",
+    description=(
+        "Takes the files in the folder for uploads into the warehouse, each with its mapping. Run it when files were"
+        " put there; what is rejected has a report beside it."
+    ),
 )
 
 
-@dg.sensor(job=TAKE_IN_UPLOADS, minimum_interval_seconds=SENSOR_SECONDS)
+@dg.sensor(
+    job=TAKE_IN_UPLOADS,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    description=(
+        "Looks at the folder for uploads twice a minute, and takes in what was the same at two looks. Switch it on if"
+        " people put files there; what it waits for stands in its ticks."
+    ),
+)
 def uploads_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Take in uploads once they are the same at two looks in a row.
 

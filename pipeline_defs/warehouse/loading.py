@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
 from pipeline_defs.markets.market import trades_in_parts
+from pipeline_defs.progress import Step, ignore
 from pipeline_defs.schema.batches import HARMLESS_REASONS
 from pipeline_defs.schema.deliveries import FetchCost
 from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from pipeline_defs.progress import OnProgress
     from pipeline_defs.schema.batches import ImportBatch, ImportRequest, Source, SourceMetadata
     from pipeline_defs.warehouse.connection import Warehouse
 
@@ -51,6 +53,7 @@ def import_source(
     *,
     dagster_run_id: str | None = None,
     reread: bool = False,
+    on_progress: OnProgress = ignore,
 ) -> Iterator[LoadReport]:
     """Import everything a source gives for a request, batch by batch.
 
@@ -69,6 +72,8 @@ def import_source(
         Recorded with each load.
     reread : bool, default False
         Read deliveries, too, that are known to be stored as they are.
+    on_progress : callable, optional
+        Told before each batch is read and before it is stored.
 
     Yields
     ------
@@ -89,11 +94,14 @@ def import_source(
         connection.run(refresh_pending_bars, "bars of earlier imports")
         ledger = Ledger(connection, metadata, request.underlying, dagster_run_id)
         started = time.perf_counter()
+        days: set[dt.date] = set()
+        on_progress(_step(request, days, f"reading {metadata.source}"))
         for batch in source.fetch(request if reread else replace(request, ledger=ledger)):
             nothing = False
             latency_ms = (time.perf_counter() - started) * 1000
             yield from _confirm(connection, ledger)
             cost = batch.cost or FetchCost(0, latency_ms / 1000)
+            on_progress(_step(request, days, f"storing {batch.table} {batch.trade_date}"))
             report = replace(
                 _import_batch(connection, metadata, batch, dagster_run_id),
                 calls=None if batch.cost is None else cost.calls,
@@ -102,6 +110,8 @@ def import_source(
             )
             _record_use(connection, report)
             yield report
+            days.add(batch.trade_date)
+            on_progress(_step(request, days, f"reading {metadata.source}"))
             started = time.perf_counter()
         for report in _confirm(connection, ledger):
             nothing = False
@@ -114,6 +124,13 @@ def import_source(
             where=metadata.source_url,
             next_step="this is a defect of the adapter; please report it",
         )
+
+
+def _step(request: ImportRequest, days: set[dt.date], doing: str) -> Step:
+    """Measure by the days of which anything is stored; only a request with both ends says how many there can be."""
+    if request.start_date is None or request.end_date is None:
+        return Step(doing, len(days), None)
+    return Step(doing, len(days), (request.end_date - request.start_date).days + 1)
 
 
 def _confirm(connection: PersistentConnection, ledger: Ledger) -> Iterator[LoadReport]:

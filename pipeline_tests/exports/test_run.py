@@ -21,6 +21,8 @@ from pipeline_tests.exports.backtrader.slices import bars_of, instrument, make_s
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline_defs.progress import Step
+
 DAMAGED = "NIFTY_250814_24600_CE_1m.csv"
 
 
@@ -54,7 +56,13 @@ def test_nothing_lies_beside_a_published_export(published: PublishedExport[Path]
 
 def test_the_same_slice_again_changes_nothing(published: PublishedExport[Path]) -> None:
     inode = published.path.stat().st_ino
-    again = export_slice("backtrader", nifty_slice(), published.path)
+    told: list[Step] = []
+    again = export_slice("backtrader", nifty_slice(), published.path, on_progress=told.append)
+    assert [(step.doing.split()[0], step.done, step.total) for step in told] == [
+        ("building", 0, 3),
+        ("reading", 1, 3),
+        ("publishing", 2, 3),
+    ]
     assert again == published
     assert published.path.stat().st_ino == inode
 

@@ -44,6 +44,7 @@ def test_a_month_is_published_in_every_format_verified_described_and_certified(
         metadata = run.metadata[asset]
         assert metadata["path"] == str(folder)
         assert metadata["dagster/uri"] == folder.as_uri()
+        assert metadata["coverage"].startswith("Share of the minutes of NIFTY options that have a bar, 2025-08-01")
         assert metadata["catalog_hash"] == manifest["catalog_hash"]
         assert metadata["dagster/partition_row_count"] == metadata["count_bars"] == manifest["counts"]["bars"] > 0
         assert (metadata["first_session"], metadata["last_session"]) == ("2025-08-01", "2025-08-29")

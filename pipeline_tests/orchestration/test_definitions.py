@@ -28,7 +28,7 @@ HEAVY = [
 ]
 
 BARS = ("options_hourly", "options_daily")
-GROUPS = {"ingestion", "api_ingestion", "bars", "greeks", "catalogs", "uploads", "gaps", "reconciliation"}
+GROUPS = {"ingestion", "api_ingestion", "bars", "greeks", "catalogs", "uploads", "gaps", "reconciliation", "reports"}
 
 
 def test_definitions_import_no_library_that_only_a_run_needs() -> None:
@@ -64,6 +64,7 @@ def test_every_source_and_format_of_the_registries_has_its_assets() -> None:
         *(f"catalogs/{name}" for name in EXPORTERS),
         "catalogs/certificate",
         "manual_csv/uploads",
+        "data_report",
         *(f"{source}/gap_ledger" for source in SOURCES),
         "gaps/backfill",
         "reconciliation",
@@ -77,13 +78,13 @@ def test_every_asset_says_whose_it_is_what_it_is_and_in_which_group() -> None:
         assert spec.group_name in GROUPS, spec.key
         assert spec.kinds, spec.key
         assert spec.code_version, spec.key
-        is_unpartitioned = spec.group_name == "uploads" or spec.key.path[-1] == "backfill"
+        is_unpartitioned = spec.group_name in {"uploads", "reports"} or spec.key.path[-1] == "backfill"
         assert (spec.partitions_def is None) == is_unpartitioned, spec.key
 
 
 def test_every_table_shows_its_columns_before_it_was_ever_filled() -> None:
     for spec in defs.resolve_all_asset_specs():
-        if spec.group_name not in {"catalogs", "uploads", "gaps", "reconciliation"}:
+        if spec.group_name not in {"catalogs", "uploads", "gaps", "reconciliation", "reports"}:
             schema = spec.metadata["dagster/column_schema"]
             assert isinstance(schema, dg.TableSchema)
             assert schema.columns

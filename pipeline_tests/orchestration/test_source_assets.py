@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import shutil
 from typing import TYPE_CHECKING
@@ -70,9 +71,24 @@ def test_the_metadata_tells_what_happened(clean: CleanRun) -> None:
     assert "| gdfl_fo_minute/" in metadata["files"]
     assert "| 60 s | complete |" in metadata["loads"]
     assert metadata["refused"] == "No line was refused."
-    assert metadata["day"].startswith("rows a minute, lowest ")
-    assert "data:image/svg+xml;base64," in metadata["day"]
-    assert clean.run.metadata["nse_csv/spot_prices"]["day"].startswith("NIFTY, lowest 24,")
+    assert clean.run.metadata["nse_csv/spot_prices"]["path"].startswith("NIFTY, lowest 24,")
+
+
+def picture(markdown: str) -> str:
+    return base64.b64decode(markdown.partition("data:image/svg+xml;base64,")[2].removesuffix(")")).decode()
+
+
+def test_the_pictures_show_the_session_with_its_open_and_close_and_how_full_it_is(clean: CleanRun) -> None:
+    metadata = clean.run.metadata["nse_csv/options_ticks"]
+    drawn = picture(metadata["day"])
+
+    rows = count(clean.warehouse, "options_ticks WHERE bar_seconds <= 60")
+    assert f"options_ticks nse_csv {DAY}: {rows:,} rows, " in drawn
+    assert ">open 09:15<" in drawn
+    assert ">close 15:30<" in drawn
+    assert ">IST<" in drawn
+    assert "day" not in clean.run.metadata["nse_csv/equity_daily"], "a day has no minutes"
+    assert ">nse_csv NIFTY<" in picture(clean.run.metadata["options_daily"]["coverage"])
 
 
 def test_a_load_without_files_names_none() -> None:

@@ -10,8 +10,12 @@ import platform
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline_tests.servers.places import ServerUnavailableError, locked, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 SUITE, MAJOR = "trixie", 17
 PACKAGE = f"postgresql-{MAJOR}-timescaledb"
@@ -76,18 +80,14 @@ def installed() -> Path:
         If this is no Debian, or the mirror does not answer.
 
     """
-    architecture = _ARCHITECTURES.get(platform.machine())
-    if platform.system() != "Linux" or architecture is None:
-        raise ServerUnavailableError(f"only on Linux x86_64, not on {platform.system()} {platform.machine()}")
-    missing = [program for program in ("apt-get", "dpkg") if shutil.which(program) is None]
-    if missing or not KEYRING.exists():
-        raise ServerUnavailableError(f"this is not Debian: no {', '.join(missing) or KEYRING.name}")
+    refuse_other_systems()
+    architecture = _ARCHITECTURES[platform.machine()]
     with locked("apache") as cache:
         root = cache / f"apache-{SUITE}-{MAJOR}"
         if not (root / ".ready").exists():
             work = cache / "apache-fetching"
             try:
-                _fetch_and_unpack(work, root)
+                fetch_and_unpack(work, root, SUITE, [PACKAGE, "patchelf"], _is_wanted)
                 _relink(root, *architecture)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -95,13 +95,36 @@ def installed() -> Path:
     return root
 
 
-def _fetch_and_unpack(work: Path, root: Path) -> None:
+def refuse_other_systems() -> None:
+    """Raise `ServerUnavailableError` where Debian's packages cannot be fetched, or not be run."""
+    if platform.system() != "Linux" or platform.machine() not in _ARCHITECTURES:
+        raise ServerUnavailableError(f"only on Linux x86_64, not on {platform.system()} {platform.machine()}")
+    missing = [program for program in ("apt-get", "dpkg") if shutil.which(program) is None]
+    if missing or not KEYRING.exists():
+        raise ServerUnavailableError(f"this is not Debian: no {', '.join(missing) or KEYRING.name}")
+
+
+def _is_wanted(package: str) -> bool:
+    return bool(_WANTED.match(package)) and not _LEFT_OUT.match(package)
+
+
+def fetch_and_unpack(
+    work: Path, root: Path, suite: str, packages: Sequence[str], is_wanted: Callable[[str], bool]
+) -> None:
+    """Unpack packages of a release of Debian, and of all they need what is wanted, into a new folder.
+
+    Raises
+    ------
+    ServerUnavailableError
+        If the mirror does not answer or does not have them.
+
+    """
     for folder in (work, root):
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d", "debs"):
         (work / name).mkdir(parents=True)
     (work / "status").touch()
-    (work / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main\n")
+    (work / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
     settings: dict[str, str | Path] = {
         "Dir::Etc": work / "etc",
         "Dir::Etc::sourcelist": work / "etc/sources.list",
@@ -120,10 +143,9 @@ def _fetch_and_unpack(work: Path, root: Path) -> None:
     apt = ["apt-get", "-qq", *(part for key, value in settings.items() for part in ("-o", f"{key}={value}"))]
     english = {"LC_ALL": "C"}
     run([*apt, "update"], cwd=work, environment=english)
-    plan = run([*apt, "-s", "install", PACKAGE, "patchelf"], cwd=work, environment=english)
+    plan = run([*apt, "-s", "install", *packages], cwd=work, environment=english)
     closure = re.findall(r"^Inst (\S+)", plan, flags=re.MULTILINE)
-    packages = [name for name in closure if _WANTED.match(name) and not _LEFT_OUT.match(name)]
-    run([*apt, "download", *packages], cwd=work / "debs", environment=english)
+    run([*apt, "download", *filter(is_wanted, closure)], cwd=work / "debs", environment=english)
     root.mkdir(mode=0o755)
     for package in sorted((work / "debs").glob("*.deb")):
         run(["dpkg", "-x", package, root], cwd=work)

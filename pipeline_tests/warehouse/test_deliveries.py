@@ -16,6 +16,7 @@ from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_tests.warehouse.deliveries import TRADE_DATE, Delivery, StubSource, make_batch
 
 if TYPE_CHECKING:
+    from pipeline_defs.progress import Step
     from pipeline_defs.warehouse.connection import Warehouse
 
 type Ask = Callable[..., list[tuple[Any, ...]]]
@@ -143,7 +144,13 @@ def test_it_is_read_for_another_underlying(run: Run) -> None:
 def test_a_delivery_of_which_a_part_is_missing_is_read(run: Run, warehouse: Warehouse) -> None:
     """As after a crash between the partitions of a day."""
     ticks = replace(make_batch(Delivery([(A, 1, "1.5")]), bar_seconds=0), delivery=Known("d1", 2))
-    (only,) = import_source(warehouse, StubSource(options(parts=2)), ImportRequest())
+    told: list[Step] = []
+    (only,) = import_source(warehouse, StubSource(options(parts=2)), ImportRequest(), on_progress=told.append)
+    assert [(step.doing.split()[0], step.done, step.total) for step in told] == [
+        ("reading", 0, None),
+        ("storing", 0, None),
+        ("reading", 1, None),
+    ]
     assert only.stored == 2
 
     reports, fetched = run(options(parts=2), ticks)

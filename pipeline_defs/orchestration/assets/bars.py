@@ -13,7 +13,8 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.errors import WarehouseError
-from pipeline_defs.orchestration import evidence
+from pipeline_defs.orchestration import evidence, pictures
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import BARS, OWNERS, failures_explained
 from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.columns import BAR_SCHEMA
@@ -68,6 +69,7 @@ def build_bar_assets(sources: Sequence[str]) -> dg.AssetsDefinition:
                     "dagster/partition_row_count": state.rows,
                     "instruments": state.instruments,
                     "seconds": round(seconds, 3),
+                    **(pictures.bar_pictures(opened, trade_date) if table == "options_daily" else {}),
                 },
             )
 
@@ -78,7 +80,7 @@ def _spec(table: str, meaning: str, sources: Sequence[str], partitions: dg.Parti
     return dg.AssetSpec(
         table,
         deps=[table_key(source, "options_ticks") for source in sources],
-        description=f"{meaning} Made of `options_ticks` by `refresh_bars`; resolutions and sources are never mixed.",
+        description=teaching.of_bars(meaning),
         group_name=BARS,
         owners=OWNERS,
         kinds={"sql", "postgres"},

@@ -13,6 +13,8 @@ import dagster as dg
 
 import pipeline_defs
 from pipeline_defs.errors import ExportError
+from pipeline_defs.orchestration import pictures
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import (
     CATALOGS,
     OWNERS,
@@ -68,7 +70,8 @@ def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
             partitioned_check(
                 ENGINE_VERIFIED,
                 key,
-                "The engine read back every instrument: rows, sums, first and last bar.",
+                "The engine read back every instrument: rows, sums, first and last bar. If it fails, nothing was"
+                " published: the finding names the instrument; export again when its data are right.",
                 partitions,
                 blocking=True,
             )
@@ -90,7 +93,10 @@ def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
             except ExportError as error:
                 yield _not_verified(key, error)
                 raise failure(error) from error
-        yield _materialized(key, published, sessions, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            first_source = next(iter(published.sources), None)
+            drawn = pictures.catalog_pictures(opened, first_source, underlying, sessions[0], sessions[-1])
+        yield _materialized(key, published, sessions, seconds, drawn)
         yield _verified(key, published)
 
     return catalog_asset
@@ -107,10 +113,7 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
         # Months and sessions are both windows of time: Dagster maps a month to the sessions in it.
         # Which source a contract-day is taken from is decided at the export: it may be any of the market's.
         deps=[table_key(source, table) for table in _EXPORTED_TABLES for source in trading_at("NSE", table)],
-        description=(
-            f"Minute bars of an underlying, its futures and options as a {format_name} catalog: one month of one"
-            " underlying, replaced as a whole, published only when the engine has confirmed it."
-        ),
+        description=teaching.of_catalog(format_name),
         group_name=CATALOGS,
         owners=OWNERS,
         kinds=_KINDS.get(format_name, {"python"}),
@@ -122,7 +125,11 @@ def _spec(format_name: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec
 
 
 def _materialized(
-    key: dg.AssetKey, published: "PublishedExport[Location]", sessions: list[dt.date], seconds: float
+    key: dg.AssetKey,
+    published: "PublishedExport[Location]",
+    sessions: list[dt.date],
+    seconds: float,
+    drawn: "dict[str, dg.MarkdownMetadataValue]",
 ) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         asset_key=key,
@@ -139,6 +146,7 @@ def _materialized(
             **{f"count_{name}": count for name, count in published.counts.items()},
             "dagster/partition_row_count": published.counts.get("bars", 0),
             "seconds": round(seconds, 3),
+            **drawn,
         },
     )
 

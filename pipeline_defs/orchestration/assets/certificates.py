@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 import pipeline_defs
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.catalogs import catalog_key
 from pipeline_defs.orchestration.assets.describing import CATALOGS, OWNERS, failures_explained, partitioned_check
 from pipeline_defs.orchestration.display import markdown_table
@@ -25,7 +26,10 @@ CERTIFICATE: Final = dg.AssetKey(["catalogs", "certificate"])
 PARITY: Final = "parity"
 """The name of the check."""
 
-_MEANING: Final = "Every format gives the same when it is read."
+_MEANING: Final = (
+    "Every format gives the same when it is read. If it fails, the finding names the contracts that differ: export all"
+    " formats again, and trade on none until it passes."
+)
 
 
 def build_certificate_asset(formats: Sequence[str]) -> dg.AssetsDefinition:
@@ -50,10 +54,7 @@ def build_certificate_asset(formats: Sequence[str]) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 CERTIFICATE,
                 deps=[catalog_key(name) for name in formats],
-                description=(
-                    "What every published format gave when it was read back, compared contract by contract: number of"
-                    " bars, first and last, sums of closes and volumes, and one option held to expiry in each engine."
-                ),
+                description=teaching.of_certificate(),
                 group_name=CATALOGS,
                 owners=OWNERS,
                 kinds={"json", "python"},
@@ -63,11 +64,7 @@ def build_certificate_asset(formats: Sequence[str]) -> dg.AssetsDefinition:
                 metadata={"storage": "<catalogs>/certificates/<UNDERLYING>/<YYYY-MM>/certificate.json"},
             )
         ],
-        check_specs=[
-            partitioned_check(
-                PARITY, CERTIFICATE, "Every format gives the same when it is read.", partitions, blocking=True
-            )
-        ],
+        check_specs=[partitioned_check(PARITY, CERTIFICATE, _MEANING, partitions, blocking=True)],
         required_resource_keys={WAREHOUSE},
     )
     def certificate_asset(

@@ -17,7 +17,8 @@ import dagster as dg
 import pipeline_defs
 from pipeline_defs.errors import SourceError
 from pipeline_defs.markets.market import Market, market
-from pipeline_defs.orchestration import comparisons, evidence, intraday
+from pipeline_defs.orchestration import comparisons, evidence, pictures
+from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import (
     API_INGESTION,
     INGESTION,
@@ -26,9 +27,9 @@ from pipeline_defs.orchestration.assets.describing import (
     partitioned_check,
 )
 from pipeline_defs.orchestration.columns import observation_schema
-from pipeline_defs.orchestration.display import markdown_table, sparkline
+from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.freshness import policy_of
-from pipeline_defs.orchestration.partitions import MARKET_ZONE, refuse_unfinished, session_partitions
+from pipeline_defs.orchestration.partitions import refuse_unfinished, session_partitions
 from pipeline_defs.orchestration.resources import (
     WAREHOUSE,
     ImportPort,
@@ -52,7 +53,10 @@ TABLES: Final = {
 DELIVERED: Final = "delivered"
 """Check of each table: what came on the days before came on this day, too."""
 
-_DELIVERED_MEANING: Final = "A table that came on the days before came on this one."
+_DELIVERED_MEANING: Final = (
+    "A table that came on the days before came on this one. If it warns, ask whoever delivers it for the files of the"
+    " day, then run the partition again."
+)
 
 _USUAL_WITHIN_DAYS: Final = 10
 """A table that came within so many calendar days is missed when it does not come; the longest closure is shorter."""
@@ -135,10 +139,7 @@ def _spec(
     is_api = entry.source_type == "api"
     return dg.AssetSpec(
         table_key(source, table),
-        description=(
-            f"{TABLES[table]} What `{source}` said, kept with every correction; one partition a trading session."
-            + (f" {entry.meaning}" if entry.meaning else "")
-        ),
+        description=teaching.of_source(f"{TABLES[table]} {entry.meaning}".rstrip(), source, is_api=is_api),
         skippable=True,
         group_name=API_INGESTION if is_api else INGESTION,
         owners=OWNERS,
@@ -211,7 +212,7 @@ def _materialized(
             **_cache(reports),
             "loads": dg.MetadataValue.md(_loads_table(reports)),
             "refused": dg.MetadataValue.md(_refused_table(refused)),
-            **_plot(warehouse, partition),
+            **pictures.session_pictures(warehouse, partition),
         },
     )
 
@@ -274,17 +275,6 @@ def _refused_table(refused: Counter[str]) -> str:
     if not refused:
         return "No line was refused."
     return markdown_table(["reason", "lines or files"], refused.most_common())
-
-
-def _plot(warehouse: Warehouse, partition: evidence.Partition) -> dict[str, dg.MarkdownMetadataValue]:
-    if partition.table == "equity_daily" or partition.zone != MARKET_ZONE:
-        return {}
-    if partition.table == "spot_prices":
-        name, closes = intraday.index_closes(warehouse, partition)
-        drawn = sparkline(closes, name)
-    else:
-        drawn = sparkline(intraday.rows_per_minute(warehouse, partition), "rows a minute")
-    return {"day": dg.MetadataValue.md(drawn)}
 
 
 def _delivered(warehouse: Warehouse, partition: evidence.Partition, *, was_delivered: bool) -> dg.AssetCheckResult:

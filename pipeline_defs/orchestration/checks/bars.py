@@ -24,7 +24,10 @@ def judge_bars(warehouse: Warehouse, partition: evidence.Partition) -> Judgement
 BAR_CHECKS: Final = (
     Check(
         name="bars_equal_ticks",
-        meaning="Count, volume, high, low and last price of each option equal those of its observations.",
+        meaning=(
+            "Count, volume, high, low and last price of each option equal those of its observations. If it fails, the"
+            " bars are behind: materialise them again for this session."
+        ),
         blocking=True,
         judge=judge_bars,
     ),

@@ -30,14 +30,16 @@ def build_catalog_checks(format_name: str) -> dg.AssetChecksDefinition:
         partitioned_check(
             MANIFEST_INTACT,
             key,
-            "Every published file is there, and has the size and hash of the manifest; no other file is.",
+            "Every published file is there, and has the size and hash of the manifest; no other file is. If it fails,"
+            " somebody changed the folder: materialise the catalog again, which replaces it as a whole.",
             partitions,
             blocking=True,
         ),
         partitioned_check(
             SESSIONS_PRESENT,
             key,
-            "The warehouse has option bars of every session of the month that is over.",
+            "The warehouse has option bars of every session of the month that is over. If it warns, import the sessions"
+            " it names, then materialise the catalog again.",
             partitions,
             blocking=False,
         ),

@@ -66,25 +66,37 @@ def judge_findings(warehouse: Warehouse, partition: evidence.Partition) -> Judge
 SOURCE_CHECKS: Final = (
     Check(
         name="rows_accounted_for",
-        meaning="Every line read is stored, known or refused, and every row stored is there.",
+        meaning=(
+            "Every line read is stored, known or refused, and every row stored is there. If it fails, rows were changed"
+            " or lost behind the pipeline's back: run the partition again, which makes it right."
+        ),
         blocking=True,
         judge=judge_ledger,
     ),
     Check(
         name="no_rows_without_load",
-        meaning="Every row names the load of this partition that wrote it.",
+        meaning=(
+            "Every row names the load of this partition that wrote it. If it fails, something else wrote to the table:"
+            " `pipeline doctor` counts such rows; delete them, then run the partition again."
+        ),
         blocking=True,
         judge=judge_orphans,
     ),
     Check(
         name="quarantine_share",
-        meaning="Few lines were refused.",
+        meaning=(
+            "Few lines were refused. If it warns, the command in its detail lists them, each with file, line and"
+            " reason; ask for a better file, or accept what is missing."
+        ),
         blocking=False,
         judge=judge_quarantine,
     ),
     Check(
         name="session_findings",
-        meaning="Indices and futures have every minute of the session, and nothing else looks wrong in the delivery.",
+        meaning=(
+            "Indices and futures have every minute of the session, and nothing else looks wrong in the delivery. If it"
+            " warns, the detail names the instruments or files; ask for what is missing, then run the partition again."
+        ),
         blocking=False,
         judge=judge_findings,
     ),
