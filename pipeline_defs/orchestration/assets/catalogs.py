@@ -94,8 +94,8 @@ def build_catalog_assets(format_name: str) -> dg.AssetsDefinition:
                 yield _not_verified(key, error)
                 raise failure(error) from error
             seconds = time.perf_counter() - started
-            first_source = next(iter(published.sources), None)
-            drawn = pictures.catalog_pictures(opened, first_source, underlying, sessions[0], sessions[-1])
+            source = published.sources[0] if len(published.sources) == 1 else None
+            drawn = pictures.catalog_pictures(opened, source, underlying, sessions[0], sessions[-1])
         yield _materialized(key, published, sessions, seconds, drawn)
         yield _verified(key, published)
 
