@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -255,6 +254,5 @@ def find_look_alikes(warehouse: Warehouse, ids: Sequence[int]) -> list[LookAlike
     ]
 
 
-def _differs(found: dict[str, list[str | None]] | str | None) -> dict[str, tuple[str | None, str | None]]:
-    values = json.loads(found) if isinstance(found, str) else found
-    return {name: (left, right) for name, (left, right) in (values or {}).items()}
+def _differs(found: dict[str, list[str | None]] | None) -> dict[str, tuple[str | None, str | None]]:
+    return {name: (left, right) for name, (left, right) in (found or {}).items()}

@@ -476,6 +476,25 @@ def test_pairs_have_days_of_utc_and_a_bar_that_closes_at_midnight_ends_one(wareh
     assert (found.compared, found.agreeing, found.only_left, found.only_right) == (1, 1, 0, 0)
 
 
+def test_shares_in_dollars_have_the_hours_of_new_york_and_days_it_does_not_know_have_nothing(
+    warehouse: Warehouse, load: Load
+) -> None:
+    share = {"kind": "EQ", "symbol": "AAPL", "underlying": "AAPL", "venue": "US", "currency": "USD"}
+    day, early, opening = TRADE_DATE + dt.timedelta(days=1), 600, 645 + 1  # minutes from 09:15 in India to New York's
+    for source in ("left", "right"):
+        minutes = [("A", minute, "157.50") for minute in ((early, opening) if source == "left" else (opening,))]
+        for trade_date in (TRADE_DATE, day):
+            delivered = Delivery(minutes, contracts={"A": share})
+            load(make_batch(delivered, table="spot_prices", trade_date=trade_date), source=source)
+
+    found = reconcile_day(warehouse, "spot_prices", day, "left", "right")
+    holiday = reconcile_day(warehouse, "spot_prices", TRADE_DATE, "left", "right")
+    unknown = reconcile_day(warehouse, "spot_prices", dt.date(1960, 1, 4), "left", "right")
+
+    assert (found.compared, found.agreeing, found.only_left) == (1, 1, 0)
+    assert [(one.compared, one.only_left) for one in (holiday, unknown)] == [(0, 0), (0, 0)]
+
+
 @pytest.mark.parametrize(
     ("dataset", "seconds", "told"),
     [
