@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from pipeline_defs.errors import WarehouseError
 from pipeline_defs.schema.columns import PRICE, TIMESTAMP
 from pipeline_defs.warehouse.days import day_bounds
 from pipeline_defs.warehouse.transport import copy_out
@@ -160,6 +161,11 @@ def read_options(connection: psycopg.Connection, session: Session) -> Iterator[p
     polars.DataFrame
         `OPTION_SCHEMA` and `TERMS_SCHEMA`, sorted by time and instrument; pieces without rows are left out.
 
+    Raises
+    ------
+    WarehouseError
+        If a bar is of an instrument that was no option on the trade date: it would be left out in silence.
+
     """
     terms = pl.DataFrame(schema=TERMS_SCHEMA)
     start, end = session.bounds
@@ -173,7 +179,19 @@ def read_options(connection: psycopg.Connection, session: Session) -> Iterator[p
         if unseen.height:
             ids = unseen["instrument_id"].to_list()
             terms = terms.vstack(copy_out(connection, _TERMS, TERMS_SCHEMA, session.parameters(ids=ids)))
+        _refuse_unknown(bars, terms, session)
         yield bars.join(terms, on="instrument_id", how="inner").sort("timestamp", "instrument_id")
+
+
+def _refuse_unknown(bars: pl.DataFrame, terms: pl.DataFrame, session: Session) -> None:
+    unknown = bars.join(terms, on="instrument_id", how="anti")
+    if unknown.height:
+        raise WarehouseError(
+            f"{unknown.height} bars are of instruments that have no terms of an option on {session.trade_date}, such as"
+            f" instrument {unknown.item(0, 'instrument_id')}",
+            where=f"options_ticks of {session.source}",
+            next_step="look at them with 'pipeline doctor'",
+        )
 
 
 def read_futures(connection: psycopg.Connection, session: Session) -> pl.DataFrame:

@@ -151,6 +151,13 @@ def test_a_session_without_options_says_what_to_do(warehouse: Warehouse) -> None
         compute_session(warehouse, "nse_csv", TINY_DATE, bar_seconds=0)
 
 
+def test_a_bar_of_no_known_option_stops_the_session(imported: Warehouse, ask: Ask) -> None:
+    ask(imported, "UPDATE options_ticks SET instrument_id = 999 WHERE instrument_id = 9 AND bar_seconds = 60")
+    with pytest.raises(WarehouseError, match=r"bars are of instruments that have no terms .* such as instrument 999"):
+        compute(imported)
+    assert ask(imported, "SELECT count(*) FROM option_greeks") == [(0,)]
+
+
 def test_two_runs_of_one_session_queue_and_agree(imported: Warehouse) -> None:
     reports: list[GreeksReport] = []
     runs = [threading.Thread(target=lambda: reports.append(compute(imported))) for _ in range(2)]
