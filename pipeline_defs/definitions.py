@@ -7,7 +7,7 @@ import dagster as dg
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, freshness, resources, uploads
 from pipeline_defs.orchestration.assets import gaps, report
-from pipeline_defs.sources.registry import SOURCES, trading_at
+from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
 
@@ -31,11 +31,11 @@ defs: dg.Definitions = dg.Definitions(
         *checks.build_bar_checks(),
         assets.build_greeks_checks(),
         *map(checks.build_catalog_checks, formats),
-        *map(freshness.build_freshness_check, freshness.api_sources()),
+        *map(freshness.build_freshness_check, api_sources()),
     ],
     resources=resources.build_resources(sources, formats),
     jobs=[*automation.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
-    sensors=[*automation.SENSORS, uploads.uploads_sensor, freshness.build_stale_sensor(freshness.api_sources())],
+    sensors=[*automation.SENSORS, uploads.uploads_sensor, freshness.build_stale_sensor(automation.DAILY_JOBS)],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

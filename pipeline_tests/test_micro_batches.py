@@ -17,18 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from pipeline_defs.errors import ConfigurationError, UnansweredError
-from pipeline_defs.micro_batches import (
-    MicroBatch,
-    intraday_datasets,
-    store_completed,
-    tables_wanted,
-)
+from pipeline_defs.errors import ConfigurationError, MarketRuleError, UnansweredError
+from pipeline_defs.micro_batches import intraday_datasets, store_completed
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.asking.calling import Patience
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.ccxt.adapter import CcxtSource
-from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
+from pipeline_defs.staleness import latest_states
+from pipeline_defs.warehouse.cache import list_statistics
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
 from pipeline_defs.warehouse.migrations import upgrade
@@ -37,6 +33,8 @@ from pipeline_tests.sources.ccxt.server import MINUTE, Canned, ExchangeServer, e
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline_defs.warehouse.reports import LoadReport
 
 DAY = dt.date(2025, 5, 2)
 MIDNIGHT = dt.datetime(2025, 5, 2, tzinfo=dt.UTC)
@@ -125,10 +123,10 @@ def exchange() -> Iterator[Exchange]:
         yield Exchange(server)
 
 
-def look(warehouse: Warehouse, exchange: Exchange, now: dt.datetime) -> MicroBatch:
+def look(warehouse: Warehouse, exchange: Exchange, now: dt.datetime) -> LoadReport:
     exchange.set(now)
-    (batch,) = store_completed(warehouse, exchange.source())
-    return batch
+    (report,) = store_completed(warehouse, exchange.source())
+    return report
 
 
 def whole_day(warehouse: Warehouse, exchange: Exchange) -> None:
@@ -151,7 +149,7 @@ def test_looks_and_the_days_own_run_give_the_day_as_its_run_alone_gives_it(
     warehouse: Warehouse, other_warehouse: Warehouse, exchange: Exchange
 ) -> None:
     for now in (at(0, 5, 30), at(0, 10, 30), at(4, 0, 30), at(23, 59, 30)):
-        assert look(warehouse, exchange, now).report is not None
+        assert look(warehouse, exchange, now).status == "complete"
     looked = rows(warehouse)
     assert len(looked) == 2 * 1439
     assert ask(warehouse, HISTORY) == []
@@ -171,18 +169,45 @@ def test_looks_and_the_days_own_run_give_the_day_as_its_run_alone_gives_it(
 def test_each_look_asks_only_for_what_is_missing(warehouse: Warehouse, exchange: Exchange) -> None:
     first = look(warehouse, exchange, at(0, 5, 30))
     assert sorted(exchange.asked()) == [("BTCUSDT", at(0, 0), 5), ("ETHBTC", at(0, 0), 5)]
-    assert (first.wanted, first.asked, first.asked_from) == (2, 2, at(0, 0))
-    assert first.report is not None
-    assert (first.report.stored, first.report.quarantined) == (10, {})
+    assert (first.stored, first.quarantined, first.complete_to) == (10, {}, at(0, 5))
 
     second = look(warehouse, exchange, at(0, 7, 30))
     assert sorted(exchange.asked()) == [("BTCUSDT", at(0, 5), 2), ("ETHBTC", at(0, 5), 2)]
-    assert second.report is not None
-    assert (second.report.stored, second.report.unchanged) == (4, 0)
+    assert (second.stored, second.unchanged, second.complete_to) == (4, 0, at(0, 7))
 
     again = look(warehouse, exchange, at(0, 7, 50))
     assert exchange.asked() == []
-    assert (again.asked, again.report, again.asked_from) == (0, None, again.complete_to)
+    assert (again.cache, again.calls, again.stored, again.complete_to) == ("hit", 0, 0, at(0, 7))
+    (statistics,) = list_statistics(warehouse)
+    assert (statistics.hits, statistics.misses) == (1, 2)
+
+
+def test_looks_every_five_minutes_never_take_the_newest_bars_for_fresh(
+    warehouse: Warehouse, exchange: Exchange
+) -> None:
+    found = [look(warehouse, exchange, at(0, minute, second)) for minute, second in ((5, 12), (10, 11), (15, 10))]
+
+    assert [report.complete_to for report in found] == [at(0, 5), at(0, 10), at(0, 15)]
+    assert [report.cache for report in found] == ["miss"] * 3
+    assert len(rows(warehouse)) == 2 * 15
+
+
+def test_who_imports_and_who_watches_sees_what_looks_have_stored(warehouse: Warehouse, exchange: Exchange) -> None:
+    look(warehouse, exchange, at(0, 10, 30))
+    exchange.asked()
+    exchange.set(at(0, 14, 30))
+    (report,) = import_source(warehouse, exchange.source(), ImportRequest(DAY, DAY))
+    assert (report.cache, report.complete_to, exchange.asked()) == ("hit", at(0, 10), [])
+    states = {
+        minute: [one.is_fresh for one in latest_states(warehouse, exchange.source(), at(0, minute), sessions=0)]
+        for minute in (14, 17)
+    }
+    assert states == {14: [True], 17: [False]}
+
+    exchange.set(at(0, 17, 30))
+    (report,) = import_source(warehouse, exchange.source(), ImportRequest(DAY, DAY))
+    assert sorted(exchange.asked()) == [("BTCUSDT", at(0, 10), 7), ("ETHBTC", at(0, 10), 7)]
+    assert look(warehouse, exchange, at(0, 17, 50)).cache == "hit"
 
 
 def test_a_bar_that_was_published_late_is_asked_for_again_for_its_instrument_alone(
@@ -192,10 +217,9 @@ def test_a_bar_that_was_published_late_is_asked_for_again_for_its_instrument_alo
     look(warehouse, exchange, at(0, 5, 30))
     exchange.asked()
     exchange.late = set()
-    report = look(warehouse, exchange, at(0, 6, 30)).report
+    report = look(warehouse, exchange, at(0, 6, 30))
 
     assert sorted(exchange.asked()) == [("BTCUSDT", at(0, 5), 1), ("ETHBTC", at(0, 4), 2)]
-    assert report is not None
     assert (report.stored, report.retired) == (3, 0)
     assert len(rows(warehouse)) == 12
 
@@ -203,7 +227,9 @@ def test_a_bar_that_was_published_late_is_asked_for_again_for_its_instrument_alo
 def test_a_bar_is_not_taken_before_it_has_settled_and_never_while_it_runs(
     warehouse: Warehouse, exchange: Exchange
 ) -> None:
-    assert look(warehouse, exchange, at(0, 1, 5)).asked == 0
+    with pytest.raises(MarketRuleError, match="no complete bar yet, but will have one at 00:01:10 UTC"):
+        look(warehouse, exchange, at(0, 1, 5))
+    assert exchange.server.every_request == []
     look(warehouse, exchange, at(0, 2, 30))
 
     assert {stamp for _, stamp, *_ in rows(warehouse)} == {at(0, 1), at(0, 2)}
@@ -222,14 +248,16 @@ def test_a_running_candle_that_an_exchange_gives_all_the_same_is_refused_without
         return real(dataclasses.replace(question, start=at(0, 0), end=at(24, 0)))
 
     monkeypatch.setattr(source, "ask", generous)
-    (batch,) = store_completed(warehouse, source)
-    assert batch.report is not None
-    assert (batch.report.stored, batch.report.read) == (6, 6)
+    (report,) = store_completed(warehouse, source)
+    assert (report.stored, report.read) == (6, 6)
 
     exchange.late = {(pair, at(0, 3)) for pair in PAIRS}
     exchange.set(at(0, 4, 30))  # all that there is after the last bar is the one that runs
+    exchange.asked()
     (nothing,) = store_completed(warehouse, source)
-    assert (nothing.asked, nothing.report) == (2, None)
+    assert len(exchange.asked()) == 2
+    assert (nothing.status, nothing.read, nothing.complete_to) == ("empty", 0, at(0, 3))
+    assert nothing.message == "nothing new from 00:03 to 00:04 UTC; the session is running"
     assert ask(warehouse, "SELECT reason FROM quarantine") == []
 
 
@@ -241,8 +269,8 @@ def test_what_the_load_speaks_of_is_its_window(warehouse: Warehouse, exchange: E
     assert ask(
         warehouse, "SELECT window_start, window_end, delivery_digest, rows_stored FROM loads ORDER BY load_id"
     ) == [
-        (at(0, 0) + instant, at(0, 5, 20) + instant, None, 10),
-        (at(0, 5) + instant, at(0, 7, 20) + instant, None, 4),
+        (at(0, 0) + instant, at(0, 5) + instant, None, 10),
+        (at(0, 5) + instant, at(0, 7) + instant, None, 4),
     ]
     assert {name for (name,) in ask(warehouse, "SELECT logical_name FROM load_files")} == {
         f"60/{DAY}/binance:{pair}" for pair in ("BTC/USDT", "ETH/BTC")
@@ -263,17 +291,17 @@ def test_two_looks_at_once_store_every_bar_once(warehouse: Warehouse, exchange: 
     exchange.set(at(0, 10, 30))
     together = threading.Barrier(2, timeout=20)
 
-    def one() -> MicroBatch:
+    def one() -> LoadReport:
         source = exchange.source()
         source.list_instruments(source.datasets[0], None)  # type: ignore[arg-type]
         together.wait()
-        (batch,) = store_completed(warehouse, source)
-        return batch
+        (report,) = store_completed(warehouse, source)
+        return report
 
     with ThreadPoolExecutor(2) as pool:
         both = [future.result() for future in [pool.submit(one), pool.submit(one)]]
 
-    assert sum(batch.report.stored for batch in both if batch.report is not None) == 20
+    assert sum(report.stored for report in both) == 20
     assert len(rows(warehouse)) == len({row[:2] for row in rows(warehouse)}) == 20
     assert ask(warehouse, HISTORY) == []
 
@@ -286,7 +314,7 @@ from pipeline_defs.sources.ccxt.adapter import CcxtSource
 from pipeline_defs.warehouse.connection import Warehouse
 now = dt.datetime.fromisoformat(sys.argv[3])
 universe = SourceUniverse.model_validate({"exchange": "binance", "pairs": ["BTC/USDT", "ETH/BTC"]})
-store_completed(Warehouse(sys.argv[1]), CcxtSource(universe=universe, endpoint=sys.argv[2], clock=lambda: now))
+list(store_completed(Warehouse(sys.argv[1]), CcxtSource(universe=universe, endpoint=sys.argv[2], clock=lambda: now)))
 """
 
 
@@ -316,12 +344,15 @@ def test_what_was_answered_is_stored_before_a_failure_is_told(warehouse: Warehou
     exchange.set(at(0, 5, 30))
     exchange.server.next_candles = [None, *(Canned(503, "out of order") for _ in range(2))]
     with pytest.raises(UnansweredError, match="ETH/BTC"):
-        store_completed(warehouse, exchange.source())
+        list(store_completed(warehouse, exchange.source()))
     assert {symbol for symbol, *_ in rows(warehouse)} == {"BTC/USDT"}
 
+    # It does not account for the others: nobody takes the session for fresh up to there.
     exchange.asked()
-    look(warehouse, exchange, at(0, 5, 50))
-    assert exchange.asked() == [("ETHBTC", at(0, 0), 5)]
+    assert latest_states(warehouse, exchange.source(), at(0, 5, 40), sessions=0) == []
+    report = look(warehouse, exchange, at(0, 5, 50))
+    assert sorted(exchange.asked()) == [("BTCUSDT", at(0, 0), 5), ("ETHBTC", at(0, 0), 5)]
+    assert (report.stored, report.unchanged) == (5, 5)
 
 
 def test_hours_are_counted_from_the_open(warehouse: Warehouse, exchange: Exchange) -> None:
@@ -331,20 +362,30 @@ def test_hours_are_counted_from_the_open(warehouse: Warehouse, exchange: Exchang
         for pair in PAIRS
     }
     exchange.now = at(2, 59)
-    (batch,) = store_completed(warehouse, source)
+    (report,) = store_completed(warehouse, source)
 
-    assert batch.bar_seconds == 3600
+    assert report.bar_seconds == 3600
     assert sorted({stamp for _, stamp, *_ in rows(warehouse)}) == [at(1, 0), at(2, 0)]
 
 
 def test_nothing_is_asked_for_where_no_bars_within_the_day_are_wanted(exchange: Exchange) -> None:
     with pytest.raises(ConfigurationError, match="no bars of ccxt within the day for any table"):
         intraday_datasets(exchange.source(bars={"spot_prices": "1d"}))
-    with pytest.raises(ConfigurationError, match="within the day for options_ticks"):
+    with pytest.raises(ConfigurationError, match="names no instrument of ccxt for options_ticks"):
         intraday_datasets(exchange.source(), ["options_ticks"])
 
 
-def test_the_tables_that_are_wanted_are_those_of_the_universe(exchange: Exchange) -> None:
-    assert tables_wanted(exchange.source()) == {"spot_prices"}
-    assert tables_wanted(exchange.source(pairs=[], equities=["AAPL"])) == frozenset()
-    assert tables_wanted(NseCsvSource()) == frozenset()
+def test_outside_a_session_nothing_is_asked_and_the_reason_is_told(
+    warehouse: Warehouse, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CcxtSource, "default_market", "US")
+    for now, reason in (
+        (at(13, 0), "opens at 13:30 UTC"),
+        (at(20, 2), "closed at 20:00 UTC"),
+        (at(48, 0), "no session on 2025-05-03: weekend"),
+    ):
+        with pytest.raises(MarketRuleError, match=reason):
+            look(warehouse, exchange, now)
+
+    assert exchange.server.every_request == []
+    assert ask(warehouse, "SELECT * FROM loads") == []

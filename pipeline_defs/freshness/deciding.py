@@ -2,8 +2,9 @@
 
 A session is **due** when it has closed and the source's grace is over. From then on it is fresh once a load of it was
 settled (asked when it was due, for what is wanted now), and missing as a whole until then: what was stored while it ran
-was not final. While it runs, bars within the day are fresh for as long as their allowance; then the stretches that are
-not stored yet are missing, and nothing else. What is not due yet is neither fresh nor missing.
+was not final. While it runs, bars within the day are fresh for as long as their allowance, or that of who asks; then
+the stretches that are complete and not stored yet are missing, and nothing else. What is not due yet is neither fresh
+nor missing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ MINUTE_ALLOWANCE: Final = dt.timedelta(minutes=5)
 HOUR_ALLOWANCE: Final = dt.timedelta(hours=1)
 """So old may longer bars within the day be."""
 
+SETTLING: Final = dt.timedelta(seconds=10)
+"""A bar of a running session counts as complete so long after its close: vendors go on writing it for some seconds."""
+
 
 class Evidence(Protocol):
     """What is known of the stored loads of one source; see `pipeline_defs.warehouse.deliveries.Ledger`."""
@@ -45,6 +49,25 @@ class Evidence(Protocol):
     ) -> Sequence[tuple[dt.datetime, dt.datetime]]:
         """List the stretches of a running session that loads have stored: from, exclusive, to, inclusive."""
         ...
+
+
+class NothingKnown:
+    """Evidence of one who wants everything asked again, or asks only what is due."""
+
+    def knows_date(self, trade_date: dt.date) -> bool:
+        """Know none."""
+        del trade_date
+        return False
+
+    def holds(self, trade_date: dt.date, digest: str) -> bool:
+        """Hold nothing."""
+        del trade_date, digest
+        return False
+
+    def spans(self, trade_date: dt.date, table: str, bar_seconds: int, digest: str) -> list[Span]:
+        """List none."""
+        del trade_date, table, bar_seconds, digest
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +167,7 @@ class NotDue:
 type Verdict = Hit | Missing | NotDue
 
 
-def fresh(partition: Partition, now: dt.datetime, evidence: Evidence) -> Verdict:
+def fresh(partition: Partition, now: dt.datetime, evidence: Evidence, allowance: dt.timedelta | None = None) -> Verdict:
     """Decide whether a partition is fresh.
 
     Parameters
@@ -155,6 +178,9 @@ def fresh(partition: Partition, now: dt.datetime, evidence: Evidence) -> Verdict
         With a zone.
     evidence : Evidence
         What is stored.
+    allowance : datetime.timedelta, optional
+        How old the newest observation of a running session may be; default that of the partition. Who comes by every
+        five minutes allows none: a bar that is complete is missing then.
 
     Returns
     -------
@@ -177,17 +203,19 @@ def fresh(partition: Partition, now: dt.datetime, evidence: Evidence) -> Verdict
         return NotDue(None, closed, is_closed=True)
     if partition.is_due(now):
         return Missing((Span(*partition.market.bounds(partition.trade_date)),))
-    return _while_running(partition, now, evidence, partition.digest)
+    return _while_running(partition, now, evidence, partition.allowance if allowance is None else allowance)
 
 
-def _while_running(partition: Partition, now: dt.datetime, evidence: Evidence, digest: str) -> Verdict:
+def _while_running(partition: Partition, now: dt.datetime, evidence: Evidence, allowance: dt.timedelta) -> Verdict:
     if partition.bar_seconds >= DAY_SECONDS:
         return NotDue(partition.due_at, "the session's one bar is not final")
     bar = dt.timedelta(seconds=max(partition.bar_seconds, 1))
     opens, closes = partition.market.open(partition.trade_date), partition.market.close(partition.trade_date)
-    complete = closes if now >= closes else opens + (now - opens) // bar * bar
+    settled = now - SETTLING
+    complete = closes if settled >= closes else opens + (settled - opens) // bar * bar
     if complete <= opens:
-        return NotDue(opens + bar, "the session has no complete bar yet")
+        return NotDue(min(opens + bar, closes) + SETTLING, "the session has no complete bar yet")
+    digest = partition.digest or ""
     told = evidence.spans(partition.trade_date, partition.table, partition.bar_seconds, digest)
     stored = [Span(*pair) for pair in told]
     left = what_is_left(Span(opens, complete), stored)
@@ -195,6 +223,6 @@ def _while_running(partition: Partition, now: dt.datetime, evidence: Evidence, d
     missing = tuple(span for span in left if span.end - span.start >= bar or span.end == closes)
     if not missing:
         return Hit(complete)
-    if stored and missing[0].start >= now - partition.allowance:
+    if stored and missing[0].start >= now - allowance:
         return Hit(missing[0].start)
     return Missing(missing, is_whole=False)

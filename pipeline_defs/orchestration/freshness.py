@@ -7,7 +7,7 @@ the newest partition of an asset is the session that is running, and Dagster doe
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -25,9 +25,11 @@ from pipeline_defs.orchestration.resources import (
     import_port_of,
     open_warehouse_of,
 )
-from pipeline_defs.sources.registry import SOURCES, source_entry
+from pipeline_defs.sources.registry import source_entry
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
     from pipeline_defs.staleness import SessionState
 
 FRESH_BY_SESSIONS: Final = "fresh_by_sessions"
@@ -109,7 +111,7 @@ def build_freshness_check(source: str) -> dg.AssetChecksDefinition:
 
 
 def build_stale_sensor(
-    sources: list[str],
+    daily_jobs: "Mapping[str, UnresolvedAssetJobDefinition]",
     *,
     seconds: int = SENSOR_SECONDS,
     status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
@@ -118,8 +120,8 @@ def build_stale_sensor(
 
     Parameters
     ----------
-    sources : list of str
-        APIs, as in the registry.
+    daily_jobs : mapping of str to dagster.UnresolvedAssetJobDefinition
+        APIs, as in the registry, each with the job that stores one session of its tables.
     seconds : int, default 300
         Between two looks, at least.
     status : dagster.DefaultSensorStatus, default STOPPED
@@ -133,10 +135,10 @@ def build_stale_sensor(
 
     @dg.sensor(
         name="stale_sensor",
-        jobs=[_job_of(source) for source in sources],
+        jobs=list(daily_jobs.values()),
         minimum_interval_seconds=seconds,
         default_status=status,
-        required_resource_keys={WAREHOUSE, *map(import_port_key, sources)},
+        required_resource_keys={WAREHOUSE, *map(import_port_key, daily_jobs)},
         description="Requests the latest sessions of each API that are due and not stored, and tells the checks.",
     )
     def stale_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -149,7 +151,7 @@ def build_stale_sensor(
         events: list[dg.AssetCheckEvaluation] = []
         notes: list[str] = []
         still: dict[str, str] = {}
-        for source in sources:
+        for source, job in daily_jobs.items():
             states, trouble = _look(context.resources, source, now)
             if trouble:
                 notes.append(f"{source}: {trouble}")
@@ -164,7 +166,7 @@ def build_stale_sensor(
                     still[name] = now.isoformat()
                     requests.append(
                         dg.RunRequest(
-                            job_name=job_name(source),
+                            job_name=job.name,
                             run_key=f"stale:{name}:{now.isoformat()}",
                             partition_key=day.isoformat(),
                             asset_selection=[dg.AssetKey([source, table]) for table in tables],
@@ -179,24 +181,6 @@ def build_stale_sensor(
         )
 
     return stale_sensor
-
-
-def api_sources() -> list[str]:
-    """List the sources that are asked over a network, by name."""
-    return [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
-
-
-def job_name(source: str) -> str:
-    """Name the job that fills the tables of one API."""
-    return f"refresh_{source}"
-
-
-def _job_of(source: str) -> Any:  # noqa: ANN401 -- Dagster does not export the type of an unresolved job
-    """Make a job for each API: assets of one job must share their partitions, and markets differ."""
-    keys = [dg.AssetKey([source, table]) for table in source_entry(source).tables]
-    return dg.define_asset_job(
-        job_name(source), dg.AssetSelection.assets(*keys), description=f"Sessions of {source} that are stale."
-    )
 
 
 def _look(resources: object, source: str, now: dt.datetime) -> tuple[list["SessionState"], str]:

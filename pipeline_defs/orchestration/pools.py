@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.sources.registry import SOURCES
+from pipeline_defs.sources.registry import api_sources
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -16,7 +16,7 @@ MOST: Final = 50
 
 def pool_names() -> list[str]:
     """Name the pools: the API sources."""
-    return [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
+    return api_sources()
 
 
 def pool_limits(instance: dg.DagsterInstance) -> dict[str, tuple[int, bool]]:

@@ -5,6 +5,7 @@ Adapters build these, the warehouse's import path consumes them; neither knows t
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,6 @@ from pipeline_defs.schema.columns import MARKET_ZONE, PRICE, SIZE, TIMESTAMP
 from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS, SIZES
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -70,6 +70,8 @@ REJECT_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """One row per line (or, with line 0, per file) that was not stored."""
 
+_INSTANT: Final = dt.timedelta(microseconds=1)
+
 HARMLESS_REASONS: Final = frozenset({"extended_hours", "no_trade", "running_bar"})
 """Reasons for leaving out a row that is right in itself, or says that nothing traded: they do not count as damage."""
 
@@ -114,6 +116,9 @@ class ImportRequest:
         Asked by a source that can tell a delivery before it reads it; None to read everything.
     archive : RawArchive or None
         Told by a source of files about each one before it is read; None to keep nothing.
+    allowance : datetime.timedelta or None
+        How old what is stored of a running session may be and count as fresh; None is what suits the length of its
+        bars. A source of files ignores it.
 
     """
 
@@ -125,6 +130,7 @@ class ImportRequest:
     symbols: frozenset[str] | None = None
     ledger: DeliveryLedger | None = field(default=None, compare=False, repr=False)
     archive: RawArchive | None = field(default=None, compare=False, repr=False)
+    allowance: dt.timedelta | None = None
 
     def __post_init__(self) -> None:
         """Refuse a range that ends before it starts."""
@@ -255,6 +261,14 @@ class ImportBatch:
     def rows_read(self) -> int:
         """What was looked at: good lines, refused lines, and refused files as one each."""
         return self.observations.height + self.rejects.height
+
+    @property
+    def complete_to(self) -> dt.datetime | None:
+        """Up to when a part of a day is known with it; an empty part leaves it at its begin. None for a whole day."""
+        if self.window is None:
+            return None
+        begin, end = self.window
+        return (begin if self.empty_reason is not None else end) - _INSTANT
 
 
 class Source(ABC):

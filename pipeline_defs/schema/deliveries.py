@@ -36,6 +36,12 @@ class DeliveryLedger(Protocol):
         """Take note that a running session is fresh, so that the source leaves it out."""
         ...
 
+    def last_observations(
+        self, table: str, bar_seconds: int, after: dt.datetime, until: dt.datetime
+    ) -> dict[str, dt.datetime]:
+        """Give each instrument's last stored observation of a stretch (from, exclusive, to, inclusive), by symbol."""
+        ...
+
     def answered(
         self, first: dt.date, last: dt.date, table: str, bar_seconds: int, basis: str
     ) -> dict[dt.date, frozenset[str]]:

@@ -114,6 +114,11 @@ def source_market(name: str) -> str:
     return (universe_market(name) if entry.source_type == "api" else None) or entry.market
 
 
+def api_sources() -> list[str]:
+    """List the sources that are asked over a network, by name."""
+    return [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
+
+
 def trading_at(market_name: str, table: str) -> list[str]:
     """List the sources that fill a table with sessions of a market, by name."""
     return [name for name in sorted(SOURCES) if table in SOURCES[name].tables and source_market(name) == market_name]

@@ -63,6 +63,14 @@ WHERE l.source = %(source)s AND l.dataset = %(dataset)s AND l.trade_date = %(tra
 ORDER BY l.load_id
 """
 
+_LAST_OBSERVATIONS: Final = """
+SELECT a.symbol, max(o."timestamp") FROM {table} AS o
+JOIN instrument_aliases AS a ON a.instrument_id = o.instrument_id AND a.source = o.source
+WHERE o.source = %(source)s AND o.bar_seconds = %(bar_seconds)s
+  AND o."timestamp" > %(after)s AND o."timestamp" <= %(until)s
+GROUP BY a.symbol
+"""
+
 # Since the last load of anything else: a stream, another version of the reader, what was too damaged to be stored.
 _ANSWERED: Final = f"""
 SELECT l.trade_date, array_agg(DISTINCT a.instrument)
@@ -86,7 +94,8 @@ WHERE source = %(source)s AND dataset = %(dataset)s AND trade_date = %(trade_dat
 
 _AS_IT_IS: Final = """
 SELECT load_id, dataset, trade_date, bar_seconds, status, rows_read, rows_read - rows_quarantined,
-       'stored up to ' || (window_end - interval '1 microsecond') FROM loads WHERE load_id = %(load_id)s
+       'stored up to ' || (window_end - interval '1 microsecond'), window_end - interval '1 microsecond'
+FROM loads WHERE load_id = %(load_id)s
 """
 
 _REPEAT: Final = """
@@ -100,7 +109,7 @@ SELECT source, dataset, trade_date, bar_seconds, %(underlying)s, status, source_
        CASE status WHEN 'empty' THEN message ELSE 'same files as load ' || load_id END,
        coalesce(%(digest)s, delivery_digest), delivery_parts, answer_basis, answered, stamp_knowledge()
 FROM loads WHERE load_id = %(load_id)s
-RETURNING load_id, dataset, trade_date, bar_seconds, status, rows_read, rows_unchanged, message
+RETURNING load_id, dataset, trade_date, bar_seconds, status, rows_read, rows_unchanged, message, NULL
 """
 
 _COPY_DETAILS: Final = (
@@ -176,6 +185,13 @@ class Ledger:
         found = self._ask(_SPANS, trade_date, dataset=table, bar_seconds=bar_seconds, digest=digest)
         self._left_out.append(_LeftOut([found[-1][2]], is_running=True))
 
+    def last_observations(
+        self, table: str, bar_seconds: int, after: dt.datetime, until: dt.datetime
+    ) -> dict[str, dt.datetime]:
+        """Give each instrument's last stored observation of a stretch (from, exclusive, to, inclusive), by symbol."""
+        query = _LAST_OBSERVATIONS.replace("{table}", table)
+        return dict(self._ask(query, until.date(), bar_seconds=bar_seconds, after=after, until=until))
+
     def answered(
         self, first: dt.date, last: dt.date, table: str, bar_seconds: int, basis: str
     ) -> dict[dt.date, frozenset[str]]:
@@ -230,7 +246,7 @@ class Ledger:
             "underlying": self.underlying,
         }
         (row,) = connection.execute(_AS_IT_IS if left_out.is_running else _REPEAT, parameters).fetchall()
-        new, dataset, trade_date, bar_seconds, status, read, unchanged, message = row
+        new, dataset, trade_date, bar_seconds, status, read, unchanged, message, complete_to = row
         for statement in () if left_out.is_running else _COPY_DETAILS:
             connection.execute(statement.encode(), {"new": new, "old": load_id})
         size = connection.execute(
@@ -253,4 +269,5 @@ class Ledger:
             calls=left_out.calls,
             fetch_seconds=left_out.seconds,
             size_bytes=size[0][0],
+            complete_to=complete_to,
         )

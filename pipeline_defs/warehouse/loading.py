@@ -107,6 +107,7 @@ def import_source(
                 calls=None if batch.cost is None else cost.calls,
                 fetch_seconds=cost.seconds,
                 size_bytes=int(batch.files["size_bytes"].sum()),
+                complete_to=batch.complete_to,
             )
             _record_use(connection, report)
             yield report

@@ -42,6 +42,8 @@ class LoadReport:
         How long the source took.
     size_bytes : int
         Size of what was asked for.
+    complete_to : datetime.datetime or None
+        Up to when the part of a session that it speaks of is stored; None for a whole day.
 
     """
 
@@ -60,6 +62,7 @@ class LoadReport:
     calls: int | None = None
     fetch_seconds: float = 0.0
     size_bytes: int = 0
+    complete_to: dt.datetime | None = None
 
     @property
     def is_hit(self) -> bool:

@@ -173,29 +173,56 @@ def test_minute_data_is_fresh_for_five_minutes(bar_seconds: int) -> None:
 
 
 def test_the_missing_range_ends_with_the_last_bar_that_is_complete() -> None:
-    assert minutes("10:00", now="10:05:59") == Missing(
+    assert minutes("10:00", now="10:06:09") == Missing(
         (Span(ist("2025-08-22T10:00"), ist("2025-08-22T10:05")),), is_whole=False
     )
+
+
+def test_a_bar_is_complete_ten_seconds_after_its_close() -> None:
+    for now, until in (("10:07:09", "10:06"), ("10:07:10", "10:07")):
+        expected = Missing((Span(ist("2025-08-22T10:00"), ist(f"2025-08-22T{until}")),), is_whole=False)
+        assert minutes("10:00", now=now) == expected
+    assert minutes("15:20", now="15:30:09") == Missing(
+        (Span(ist("2025-08-22T15:20"), ist("2025-08-22T15:29")),), is_whole=False
+    )
+    assert minutes("15:20", now="15:30:10") == Missing(
+        (Span(ist("2025-08-22T15:20"), ist("2025-08-22T15:30")),), is_whole=False
+    )
+
+
+@pytest.mark.parametrize("allowed", [0, 2, 30])
+def test_who_asks_may_allow_less_or_more_than_the_partition_does(allowed: int) -> None:
+    known = Known(stored=[(ist("2025-08-22T00:00"), ist("2025-08-22T10:00"))])
+    allowance = dt.timedelta(minutes=allowed)
+
+    def at(time: str) -> Verdict:
+        return fresh(partition("2025-08-22", bar_seconds=60), ist(f"2025-08-22T{time}"), known, allowance)
+
+    assert at("10:01:09") == Hit(ist("2025-08-22T10:00"))  # everything that is complete is stored
+    assert shown(at("10:01:10")) == ("missing" if allowed == 0 else "hit")
+    assert shown(at("10:05:00")) == ("hit" if allowed == 30 else "missing")
+    assert shown(at("15:44:59")) == "missing"
 
 
 def test_hourly_data_is_fresh_for_an_hour() -> None:
     assert minutes("10:15", bar_seconds=3600, now="11:14:59") == Hit(ist("2025-08-22T10:15"))
     assert minutes("10:15", bar_seconds=3600, now="11:15:00") == Hit(ist("2025-08-22T10:15"))
-    assert minutes("10:15", bar_seconds=3600, now="11:15:01") == Missing(
+    assert minutes("10:15", bar_seconds=3600, now="11:15:09") == Hit(ist("2025-08-22T10:15"))
+    assert minutes("10:15", bar_seconds=3600, now="11:15:10") == Missing(
         (Span(ist("2025-08-22T10:15"), ist("2025-08-22T11:15")),), is_whole=False
     )
 
 
 def test_before_its_first_complete_bar_a_session_is_not_due() -> None:
-    assert minutes("09:15", now="08:00:00") == NotDue(ist("2025-08-22T09:16"), "the session has no complete bar yet")
-    assert shown(minutes("09:15", now="09:15:59")) == "not due"
-    assert shown(minutes("09:15", now="09:16:00")) == "missing"
+    assert minutes("09:15", now="08:00:00") == NotDue(ist("2025-08-22T09:16:10"), "the session has no complete bar yet")
+    assert shown(minutes("09:15", now="09:16:09")) == "not due"
+    assert shown(minutes("09:15", now="09:16:10")) == "missing"
 
 
 def test_a_hole_in_the_middle_is_missing_and_the_stored_rest_is_not() -> None:
     day = "2025-08-22"
     known = Known(stored=[(ist(f"{day}T09:00"), ist(f"{day}T10:00")), (ist(f"{day}T10:30"), ist(f"{day}T11:00"))])
-    verdict = fresh(partition(day, bar_seconds=60), ist(f"{day}T11:02"), known)
+    verdict = fresh(partition(day, bar_seconds=60), ist(f"{day}T11:02:10"), known)
 
     assert verdict == Missing(
         (Span(ist(f"{day}T10:00"), ist(f"{day}T10:30")), Span(ist(f"{day}T11:00"), ist(f"{day}T11:02"))),

@@ -117,7 +117,7 @@ def test_a_running_session_is_asked_from_where_it_is_stored_and_once_more_when_i
     assert traveller.asked(f"{day}T09:35:00", day) == 0
     (report,) = traveller.go(f"{day}T09:35:00", day)
     assert report.message == "stored up to 2025-08-22 04:00:00+00"
-    assert traveller.asked(f"{day}T09:35:01", day) == 1
+    assert traveller.asked(f"{day}T09:35:10", day) == 1
     (first, second) = traveller.kite.history[-2:]
     assert ("from=2025-08-22+00%3A00%3A00" in first, "from=2025-08-22+09%3A30%3A00" in second) == (True, True)
     assert stored(warehouse)[-1] == ("RELIANCE", "2025-08-22 09:35")

@@ -14,8 +14,9 @@ import yaml
 from pipeline_defs.definitions import defs
 from pipeline_defs.markets.market import MARKETS, market
 from pipeline_defs.orchestration import freshness
-from pipeline_defs.orchestration.freshness import ASK_AGAIN, FRESH_BY_SESSIONS, api_sources, policy_of
+from pipeline_defs.orchestration.freshness import ASK_AGAIN, FRESH_BY_SESSIONS, policy_of
 from pipeline_defs.orchestration.runs import materialize_partition
+from pipeline_defs.sources.registry import api_sources
 from pipeline_tests.sources.ccxt.server import HOUR, ExchangeServer, epoch_ms, invented, running
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def test_the_sensor_requests_exactly_the_sessions_that_are_due_and_not_stored(
 
     assert partitions(result) == days_back(5, 3, 1)
     assert {key for request in result.run_requests or [] for key in request.asset_selection or []} == {KEY}
+    assert {request.job_name for request in result.run_requests or []} == {"ccxt_daily"}
     assert len(exchange.every_request) == asked
     (told,) = result.asset_events
     assert isinstance(told, dg.AssetCheckEvaluation)
@@ -131,6 +133,13 @@ def test_what_a_run_is_working_on_is_not_requested(
     )
 
     assert partitions(look(None)) == days_back(5, 4, 2, 1)
+
+
+def test_the_sensor_starts_the_jobs_of_the_daily_schedules_and_there_are_no_others() -> None:
+    targets = {target.job_name for target in defs.resolve_sensor_def("stale_sensor").targets}
+
+    assert targets == {f"{source}_daily" for source in api_sources()}
+    assert not [job.name for job in defs.get_repository_def().get_all_jobs() if job.name.startswith("refresh")]
 
 
 def test_sources_of_which_nothing_is_wanted_are_a_note_and_no_request(

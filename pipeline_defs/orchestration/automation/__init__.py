@@ -19,27 +19,26 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from pipeline_defs.orchestration.automation import alerts, daily, files, intraday, jobs, landing, month_end
-from pipeline_defs.sources.registry import SOURCES
+from pipeline_defs.sources.registry import SOURCES, api_sources
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-_API_SOURCES: Final = [name for name in sorted(SOURCES) if SOURCES[name].source_type == "api"]
-_INTRADAY_SOURCES: Final = [name for name in _API_SOURCES if set(SOURCES[name].tables) - {"equity_daily"}]
+_INTRADAY_SOURCES: Final = [name for name in api_sources() if set(SOURCES[name].tables) - {"equity_daily"}]
 
-_DAILY: Final = {name: jobs.daily_job(name) for name in _API_SOURCES}
+DAILY_JOBS: Final = {name: jobs.daily_job(name) for name in api_sources()}
 _INTRADAY: Final = {name: jobs.intraday_job(name) for name in _INTRADAY_SOURCES}
 
 JOBS: "Final[list[dg.JobDefinition | UnresolvedAssetJobDefinition]]" = [
     jobs.NSE_DAILY,
     jobs.MONTH_CATALOGS,
-    *_DAILY.values(),
+    *DAILY_JOBS.values(),
     *_INTRADAY.values(),
 ]
 
 SCHEDULES: Final[list[dg.ScheduleDefinition]] = [
     files.nse_daily_schedule,
-    *(daily.build_daily_schedule(name, job) for name, job in _DAILY.items()),
+    *(daily.build_daily_schedule(name, job) for name, job in DAILY_JOBS.items()),
     *(
         intraday.build_intraday_schedule(name, job, pace)
         for name, job in _INTRADAY.items()

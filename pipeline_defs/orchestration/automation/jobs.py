@@ -13,7 +13,7 @@ from pipeline_defs.sources.registry import source_entry, source_market
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-    from pipeline_defs.micro_batches import MicroBatch
+    from pipeline_defs.warehouse.reports import LoadReport
 
 PRIORITY: Final = "dagster/priority"
 
@@ -112,21 +112,23 @@ def intraday_job(source: str) -> dg.JobDefinition:
         """Store the part of the session that is complete, and say so on its assets."""
         from pipeline_defs.micro_batches import store_completed  # noqa: PLC0415 -- imports polars
         from pipeline_defs.sources.asking.source import ApiSource  # noqa: PLC0415 -- as above
+        from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415 -- only a run needs it
 
         adapter = import_port_of(context.resources, source).source()
+        reports: list[LoadReport] = []
         with failures_explained():
             if not isinstance(adapter, ApiSource):
                 raise ConfigurationError(f"{source} cannot be asked for a part of a day")
             warehouse = open_warehouse_of(context.resources)
+            tables = context.op_config["tables"] or None
             try:
-                batches = store_completed(
-                    warehouse, adapter, context.op_config["tables"] or None, dagster_run_id=context.run_id
-                )
+                # What was stored before a question failed is observed, too.
+                for report in store_completed(warehouse, adapter, tables, dagster_run_id=context.run_id):
+                    reports.append(report)
+                    context.log_event(_observed(source, report))
             except MarketRuleError as closed:
                 context.log.info("nothing was asked: %s", closed)
-                return
-        for batch in batches:
-            context.log_event(_observed(source, batch))
+            refuse_damage(reports)
 
     @dg.job(
         name=f"{source}_intraday",
@@ -146,22 +148,24 @@ def _makes_bars(source: str, tables: list[str]) -> bool:
     return "options_ticks" in tables and source_market(source) == "NSE"
 
 
-def _observed(source: str, batch: "MicroBatch") -> dg.AssetObservation:
+def _observed(source: str, report: "LoadReport") -> dg.AssetObservation:
     """Report what is there of a session that is not over; an observation never counts as its materialisation."""
-    report = batch.report
+    to = report.complete_to
+    known = {} if to is None else {"complete_to": dg.MetadataValue.timestamp(to)}
     return dg.AssetObservation(
-        asset_key=table_key(source, batch.table),
-        partition=batch.trade_date.isoformat(),
-        description=f"complete to {batch.complete_to:%H:%M:%S} UTC",
+        asset_key=table_key(source, report.dataset),
+        partition=report.trade_date.isoformat(),
+        description=report.message or ("the whole session" if to is None else f"complete to {to:%H:%M:%S} UTC"),
         metadata={
-            "bar_seconds": batch.bar_seconds,
-            "instruments_wanted": batch.wanted,
-            "instruments_asked": batch.asked,
-            "asked_from": dg.MetadataValue.timestamp(batch.asked_from),
-            "complete_to": dg.MetadataValue.timestamp(batch.complete_to),
-            "rows_stored": 0 if report is None else report.stored,
-            "rows_corrected": 0 if report is None else report.corrected,
-            "rows_refused": 0 if report is None else sum(report.quarantined.values()),
-            "load_id": 0 if report is None else report.load_id,
+            **known,
+            "bar_seconds": report.bar_seconds,
+            "rows_stored": report.stored,
+            "rows_unchanged": report.unchanged,
+            "rows_corrected": report.corrected,
+            "rows_refused": sum(report.quarantined.values()),
+            "cache": report.cache,
+            "source_calls": report.calls or 0,
+            "fetch_seconds": round(report.fetch_seconds, 3),
+            "load_id": report.load_id,
         },
     )

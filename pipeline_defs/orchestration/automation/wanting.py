@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline_defs.errors import ConfigurationError
-
 
 def tables_of(source: str, *, within_the_day: bool = False) -> frozenset[str]:
     """Name the tables that are wanted of a source.
@@ -27,18 +25,12 @@ def tables_of(source: str, *, within_the_day: bool = False) -> frozenset[str]:
 
     """
     # Adapters import polars: only a tick needs one.
-    from pipeline_defs.micro_batches import intraday_datasets, tables_wanted  # noqa: PLC0415
+    from pipeline_defs.micro_batches import intraday_datasets  # noqa: PLC0415
     from pipeline_defs.sources.asking.source import ApiSource  # noqa: PLC0415
     from pipeline_defs.sources.registry import get_source, source_entry  # noqa: PLC0415
 
-    adapter = get_source(source)
+    adapter, tables = get_source(source), frozenset(source_entry(source).tables)
     if not isinstance(adapter, ApiSource):  # a third-party source may know no universe
-        return frozenset(source_entry(source).tables)
-    if within_the_day:
-        return frozenset(dataset.table for dataset in intraday_datasets(adapter))
-    tables = tables_wanted(adapter) & frozenset(source_entry(source).tables)
-    if not tables:
-        raise ConfigurationError(
-            f"the universe names no instrument of {source}", next_step="docs/universe.md shows how"
-        )
-    return tables
+        return tables
+    wanted = intraday_datasets(adapter) if within_the_day else adapter.datasets_wanted()
+    return frozenset(dataset.table for dataset in wanted) & tables

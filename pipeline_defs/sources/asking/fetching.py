@@ -2,7 +2,7 @@
 
 Whether a day is fresh is decided in `pipeline_defs.freshness`, here it is followed: days that are missing are cut into
 windows the source allows, and of a day that holds some instruments' answers already only the others are asked. Of a
-session that is running only the stretches that are not stored are asked.
+session that is running only the stretches that are not stored are asked (`running`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
-from pipeline_defs.freshness.deciding import Hit, Missing, NotDue, fresh
-from pipeline_defs.freshness.spans import Span
+from pipeline_defs.freshness.deciding import Hit, Missing, NotDue, NothingKnown, fresh
 from pipeline_defs.schema.deliveries import Delivery, FetchCost
 from pipeline_defs.sources.asking.assembling import WindowOfAnswers, empty_batch
 from pipeline_defs.sources.asking.questions import Answer, Question, Window, digest_of
+from pipeline_defs.sources.asking.running import RunningSession
 from pipeline_defs.sources.asking.windows import cut_windows
 
 if TYPE_CHECKING:
@@ -31,27 +29,9 @@ if TYPE_CHECKING:
     from pipeline_defs.sources.asking.questions import Dataset, Listed
     from pipeline_defs.sources.asking.source import ApiSource
 
-_INSTANT: Final = dt.timedelta(microseconds=1)
-
 _WHAT_IT_IS: Final = ("kind", "symbol", "underlying", "expiry", "strike", "option_type", "rank", "series", "isin",
                       "venue", "currency", "base_currency")  # fmt: skip
 """Terms that tell one instrument from another; a lot size that changed does not make an answer stale."""
-
-
-class _NothingKnown:
-    """Evidence of one who wants everything asked again."""
-
-    def knows_date(self, trade_date: dt.date) -> bool:
-        del trade_date
-        return False
-
-    def holds(self, trade_date: dt.date, digest: str) -> bool:
-        del trade_date, digest
-        return False
-
-    def spans(self, trade_date: dt.date, table: str, bar_seconds: int, digest: str) -> list[Span]:
-        del trade_date, table, bar_seconds, digest
-        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +100,9 @@ class DatasetFetch:
 
     def _verdict(self, partition: Partition, now: dt.datetime) -> Verdict:
         ledger = self.request.ledger
-        verdict = fresh(partition, now, _NothingKnown() if ledger is None else ledger)
+        verdict = fresh(partition, now, ledger or NothingKnown(), self.request.allowance)
         if ledger is not None and isinstance(verdict, Hit) and verdict.until is not None:
-            ledger.keep_running(
-                partition.trade_date, partition.table, partition.bar_seconds, self._so_far(partition.trade_date)
-            )
+            ledger.keep_running(partition.trade_date, partition.table, partition.bar_seconds, partition.digest or "")
         return verdict
 
     # Days that are over. -----------------------------------------------------------------------------------------
@@ -189,38 +167,15 @@ class DatasetFetch:
     # A session that is running. ----------------------------------------------------------------------------------
 
     def _running(self, day: dt.date, missing: Missing) -> Iterator[ImportBatch]:
-        market, digest = self.source.market, self._so_far(day)
-        listed = self._listed(Window(day, day))
-        so_far = Delivery(digest, 1, digest, tuple(listed))
-        # Nothing is stored: what lies before the open is asked, too, as of every other day.
-        is_first = len(missing.ranges) == 1 and missing.ranges[0] == Span(market.open(day), missing.ranges[0].end)
-        ranges = [Span(*market.bounds(day))] if is_first else missing.ranges
-        begun, calls = time.perf_counter(), self.source.calls_made
-        nothing = True
-        for span in ranges:
-            asked_at = self.source.clock()
-            answered = self._ask(listed, Window(day, day), asked_at, span)
-            batch, trouble = self._of(answered).batch(day, self.request, None, asked_at)
-            cost = FetchCost(self.source.calls_made - calls, time.perf_counter() - begun)
-            last = None if batch is None else batch.observations["timestamp"].max()
-            if batch is not None and isinstance(last, dt.datetime):
-                # A hole is closed by its answer; the newest stretch ends with the last observation.
-                end = last if span == ranges[-1] else max(last, span.end)
-                yield replace(batch, window=(span.start + _INSTANT, end + _INSTANT), so_far=so_far, cost=cost)
-                begun, calls, nothing = time.perf_counter(), self.source.calls_made, False
-            elif is_first:
-                self.troubles.append(
-                    trouble or f"{self.source.name} {self.dataset.table} {day}: no bar is complete yet"
-                )
-                return
-        if nothing:
-            begin, end = ranges[0].start, ranges[-1].end
-            reason = f"nothing new from {begin:%H:%M} to {end:%H:%M} UTC; the session is running"
-            cost = FetchCost(self.source.calls_made - calls, time.perf_counter() - begun)
-            yield replace(self._empty(day, reason, None), window=(begin, end), cost=cost)
-
-    def _so_far(self, day: dt.date) -> str:
-        return self._partitions[day].digest or ""
+        session = RunningSession(
+            self.source,
+            self.dataset,
+            self.request,
+            self._partitions[day],
+            lambda: self._listed(Window(day, day)),
+            self.troubles,
+        )
+        yield from session.batches(missing, lambda reason: self._empty(day, reason, None))
 
     # What both need. ---------------------------------------------------------------------------------------------
 
@@ -237,26 +192,19 @@ class DatasetFetch:
         is_of_underlying = self.request.underlying in {None, one.terms["underlying"]}
         return is_of_underlying and (self.request.symbols is None or one.symbol in self.request.symbols)
 
-    def _ask(
-        self, listed: dict[str, Listed], window: Window, asked_at: dt.datetime, span: Span | None = None
-    ) -> list[tuple[Question, Answer]]:
+    def _ask(self, listed: dict[str, Listed], window: Window, asked_at: dt.datetime) -> list[tuple[Question, Answer]]:
         market = self.source.market
-        start, end = span or (market.bounds(window.first)[0], market.bounds(window.last)[1])
+        start, end = market.bounds(window.first)[0], market.bounds(window.last)[1]
         sessions = market.sessions(window.first, window.last)
         questions = [
             Question(self.source.name, self.source.version, self.dataset, one, window, start, end)
             for one in listed.values()
             if any(one.is_wanted(day) for day in sessions)
         ]
-        settled = span is None and self._partitions[window.last].is_due(asked_at)
+        settled = self._partitions[window.last].is_due(asked_at)
         # Who wants everything read again does not want what was kept.
         kept = settled and self.request.ledger is not None
-        asked = [(question, self._answer(question, look=kept, keep=settled)) for question in questions]
-        if span is None or span.start == market.bounds(window.first)[0]:
-            return asked
-        # Some sources give whole days whatever was asked; what is stored already is not looked at again.
-        within = pl.col("timestamp").is_null() | (pl.col("timestamp") > span.start)
-        return [(question, replace(answer, rows=answer.rows.filter(within))) for question, answer in asked]
+        return [(question, self._answer(question, look=kept, keep=settled)) for question in questions]
 
     def _answer(self, question: Question, *, look: bool, keep: bool) -> Answer:
         known = self.answers.get(question) if look else None

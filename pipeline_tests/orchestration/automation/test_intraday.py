@@ -116,6 +116,13 @@ def test_both_paces_are_there_stopped_and_share_the_pool_of_the_source(source: s
     assert node.pool == source
 
 
+NAMES = ("rows_stored", "cache", "source_calls", "complete_to")
+
+
+def stamp(hour: int, minute: int) -> float:
+    return dt.datetime.combine(DAY, dt.time(hour, minute), dt.UTC).timestamp()
+
+
 # What the run does. -------------------------------------------------------------------------------------------------
 
 
@@ -168,10 +175,17 @@ def test_looks_store_parts_of_the_day_and_only_the_days_run_materialises_it(
         assert stored(warehouse) == 9 * 60 + minute
     observed = instance.fetch_observations(key, limit=10).records
     told = [record.asset_observation for record in observed]
-    assert [(one.partition, one.metadata["rows_stored"].value) for one in told if one] == [
-        (DAY.isoformat(), 5),
-        (DAY.isoformat(), 545),
+    shown = [(one.partition, *(one.metadata[name].value for name in NAMES)) for one in told if one]
+    assert shown == [
+        (DAY.isoformat(), 5, "miss", 2, stamp(9, 10)),
+        (DAY.isoformat(), 545, "miss", 2, stamp(9, 5)),
     ]
+    look(instance)
+    (again,) = instance.fetch_observations(key, limit=1).records
+    assert again.asset_observation is not None
+    assert [again.asset_observation.metadata[name].value for name in NAMES] == [0, "hit", 0, stamp(9, 10)]
+    with warehouse.connect() as connection:
+        assert connection.execute("SELECT hits, misses FROM cache_statistics").fetchall() == [(1, 2)]
     assert instance.get_materialized_partitions(key) == set()
 
     exchange.set(24, 5)

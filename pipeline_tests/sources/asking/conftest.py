@@ -74,6 +74,7 @@ class PaperLedger:
     instruments: dict[tuple[dt.date, str], set[str]] = field(default_factory=dict)
     adopted: list[dt.date] = field(default_factory=list)
     still_fresh: list[dt.date] = field(default_factory=list)
+    stored: set[tuple[str, dt.datetime]] = field(default_factory=set)
 
     def knows_date(self, trade_date: dt.date) -> bool:
         return any(day == trade_date for day, _ in self.marks)
@@ -91,6 +92,12 @@ class PaperLedger:
         assert self.spans(trade_date, table, bar_seconds, digest)
         self.still_fresh.append(trade_date)
 
+    def last_observations(
+        self, table: str, bar_seconds: int, after: dt.datetime, until: dt.datetime
+    ) -> dict[str, dt.datetime]:
+        del table, bar_seconds
+        return {symbol: stamp for symbol, stamp in sorted(self.stored) if after < stamp <= until}
+
     def answered(
         self, first: dt.date, last: dt.date, table: str, bar_seconds: int, basis: str
     ) -> dict[dt.date, frozenset[str]]:
@@ -104,6 +111,8 @@ class PaperLedger:
         self.adopted.append(trade_date)
 
     def commit(self, batch: ImportBatch) -> None:
+        rows = batch.observations.join(batch.contracts.select("contract_key", "symbol"), on="contract_key")
+        self.stored |= set(rows.select("symbol", "timestamp").iter_rows())
         told = batch.delivery or batch.so_far
         if batch.delivery is not None:
             self.marks.add((batch.trade_date, batch.delivery.digest))

@@ -165,7 +165,7 @@ def test_within_five_minutes_a_running_session_is_not_asked_again(running: tuple
 
 def test_after_that_only_what_came_since_is_asked_for(running: tuple[PaperSource, PaperLedger]) -> None:
     source, ledger = running
-    source.clock = lambda: at("09:36:01")
+    source.clock = lambda: at("09:36:10")
     asked: list[tuple[dt.datetime, dt.datetime]] = []
     ask = source.ask
 
@@ -185,7 +185,7 @@ def test_a_hole_in_the_running_session_is_asked_for_and_closed(running: tuple[Pa
     source, ledger = running
     ((key, spans),) = ledger.running.items()
     ledger.running[key] = [(spans[0][0], at("09:20:00")), (at("09:25:00"), spans[0][1])]
-    source.clock = lambda: at("09:32:00")
+    source.clock = lambda: at("09:32:10")
     batches = fetch(source, FRIDAY, FRIDAY, ledger)
 
     assert [batch.observations["timestamp"].min() for batch in batches] == [at("09:21:00"), at("09:32:00")]
@@ -197,7 +197,7 @@ def test_a_hole_in_the_running_session_is_asked_for_and_closed(running: tuple[Pa
 
 def test_a_source_that_gives_whole_days_is_not_stored_twice(running: tuple[PaperSource, PaperLedger]) -> None:
     source, ledger = running
-    source.clock = lambda: at("09:40:00")
+    source.clock = lambda: at("09:40:10")
     ask = source.ask
     whole = source.market.bounds(FRIDAY)
     source.ask = lambda question: ask(type(question)(  # type: ignore[method-assign]
@@ -211,7 +211,7 @@ def test_a_source_that_gives_whole_days_is_not_stored_twice(running: tuple[Paper
 def test_nothing_new_is_said_and_is_no_error(running: tuple[PaperSource, PaperLedger]) -> None:
     source, ledger = running
     source.candles = {}
-    source.clock = lambda: at("09:40:00")
+    source.clock = lambda: at("09:40:10")
     (batch,) = fetch(source, FRIDAY, FRIDAY, ledger)
 
     assert batch.empty_reason == "nothing new from 04:01 to 04:10 UTC; the session is running"
@@ -225,7 +225,7 @@ def test_a_running_session_of_which_nothing_comes_at_all_is_an_error(paper: Pape
         fetch(source, FRIDAY, FRIDAY, PaperLedger())
 
     young = paper(candles={"RELIANCE": [minute("2025-08-22", "09:42")]}, now=at("09:40:00"))
-    with pytest.raises(SourceError, match="no bar is complete yet"):
+    with pytest.raises(SourceError, match="0 bars on a trading day"):
         fetch(young, FRIDAY, FRIDAY, PaperLedger())
 
 
