@@ -36,6 +36,6 @@ defs: dg.Definitions = dg.Definitions(
     resources=resources.build_resources(sources, formats),
     jobs=[*automation.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
-    sensors=[*automation.SENSORS, uploads.uploads_sensor, freshness.build_stale_sensor(automation.DAILY_JOBS)],
+    sensors=[*automation.SENSORS, uploads.uploads_sensor],
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

@@ -10,7 +10,7 @@ import dagster as dg
 
 from pipeline_defs.markets.market import market
 from pipeline_defs.orchestration import assets, freshness, resources
-from pipeline_defs.orchestration.automation import jobs
+from pipeline_defs.orchestration.automation import jobs, stale
 from pipeline_defs.orchestration.partitions import first_partition_date
 
 SOURCE = "ccxt"
@@ -34,7 +34,7 @@ defs = dg.Definitions(
     asset_checks=[freshness.build_freshness_check(SOURCE)],
     resources=resources.build_resources([SOURCE], []),
     sensors=[
-        freshness.build_stale_sensor(
+        stale.build_stale_sensor(
             {SOURCE: jobs.daily_job(SOURCE)}, seconds=SECONDS, status=dg.DefaultSensorStatus.RUNNING
         ),
         dg.AutomationConditionSensorDefinition(

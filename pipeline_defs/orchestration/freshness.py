@@ -1,13 +1,11 @@
-"""What people and the daemon see of freshness: policies, a check that is exact by sessions, a sensor that requests.
+"""What people and the daemon see of freshness: policies, and a check that is exact by sessions.
 
-A policy of Dagster knows no calendar: it allows the longest silence of the market. The check and the sensor ask
-`pipeline_defs.freshness` about each of the latest sessions. Declarative automation cannot do the sensor's work here:
-the newest partition of an asset is the session that is running, and Dagster does not know when it will be due.
+A policy of Dagster knows no calendar: it allows the longest silence of the market. The check, and the sensor that
+requests (`automation.stale`), ask `pipeline_defs.freshness` about each of the latest sessions.
 """
 
 import datetime as dt
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -28,8 +26,6 @@ from pipeline_defs.orchestration.resources import (
 from pipeline_defs.sources.registry import source_entry
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
     from pipeline_defs.staleness import SessionState
 
 FRESH_BY_SESSIONS: Final = "fresh_by_sessions"
@@ -37,19 +33,6 @@ FRESH_BY_SESSIONS: Final = "fresh_by_sessions"
 
 SLACK: Final = dt.timedelta(hours=6)
 """Allowed by the policies beyond the market's longest silence: the source's grace, a queue, a second try."""
-
-SENSOR_SECONDS: Final = 300
-ASK_AGAIN: Final = dt.timedelta(minutes=30)
-"""A session whose run did not help is requested again after so long."""
-
-MAX_REQUESTS: Final = 25
-
-_UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def policy_of(calendar: Market) -> dg.FreshnessPolicy:
@@ -98,7 +81,7 @@ def build_freshness_check(source: str) -> dg.AssetChecksDefinition:
         """Look at the latest sessions of one source; nothing is asked of it."""
         selected = {check.asset_key for check in context.selected_asset_check_keys}
         with failures_explained():
-            states, trouble = _look(context.resources, source, dt.datetime.now(dt.UTC))
+            states, trouble = look_at_sessions(context.resources, source, dt.datetime.now(dt.UTC))
         for key, table in keys.items():
             if key in selected:
                 own = [state for state in states if state.table == table]
@@ -110,81 +93,24 @@ def build_freshness_check(source: str) -> dg.AssetChecksDefinition:
     return fresh_by_sessions
 
 
-def build_stale_sensor(
-    daily_jobs: "Mapping[str, UnresolvedAssetJobDefinition]",
-    *,
-    seconds: int = SENSOR_SECONDS,
-    status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
-) -> dg.SensorDefinition:
-    """Make the sensor that requests exactly the partitions that are stale.
+def look_at_sessions(resources: object, source: str, now: dt.datetime) -> tuple[list["SessionState"], str]:
+    """Look at the latest sessions of a source.
 
     Parameters
     ----------
-    daily_jobs : mapping of str to dagster.UnresolvedAssetJobDefinition
-        APIs, as in the registry, each with the job that stores one session of its tables.
-    seconds : int, default 300
-        Between two looks, at least.
-    status : dagster.DefaultSensorStatus, default STOPPED
-        Whether a person has to switch it on.
+    resources : object
+        The warehouse and the source's port.
+    source : str
+        As in the registry.
+    now : datetime.datetime
+        With a zone.
 
     Returns
     -------
-    dagster.SensorDefinition
+    tuple of list of SessionState and str
+        The sessions; or none, and why: its universe names nothing, say.
 
     """
-
-    @dg.sensor(
-        name="stale_sensor",
-        jobs=list(daily_jobs.values()),
-        minimum_interval_seconds=seconds,
-        default_status=status,
-        required_resource_keys={WAREHOUSE, *map(import_port_key, daily_jobs)},
-        description="Requests the latest sessions of each API that are due and not stored, and tells the checks.",
-    )
-    def stale_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        """Ask which sessions are fresh, and request the others."""
-        now = dt.datetime.now(dt.UTC)
-        memory = json.loads(context.cursor or "{}")
-        asked: dict[str, str] = memory.get("asked", {})
-        told: dict[str, bool] = memory.get("told", {})
-        requests: list[dg.RunRequest] = []
-        events: list[dg.AssetCheckEvaluation] = []
-        notes: list[str] = []
-        still: dict[str, str] = {}
-        for source, job in daily_jobs.items():
-            states, trouble = _look(context.resources, source, now)
-            if trouble:
-                notes.append(f"{source}: {trouble}")
-            events += _news(source, states, told)
-            stale = [state for state in states if not state.is_fresh and not state.is_running]
-            for day in sorted({state.trade_date for state in stale}):
-                name = f"{source}|{day}"
-                if name in asked and now - dt.datetime.fromisoformat(asked[name]) < ASK_AGAIN:
-                    still[name] = asked[name]
-                elif len(requests) < MAX_REQUESTS and not _is_running(context.instance, source, day):
-                    tables = [state.table for state in stale if state.trade_date == day]
-                    still[name] = now.isoformat()
-                    requests.append(
-                        dg.RunRequest(
-                            job_name=job.name,
-                            run_key=f"stale:{name}:{now.isoformat()}",
-                            partition_key=day.isoformat(),
-                            asset_selection=[dg.AssetKey([source, table]) for table in tables],
-                            tags={"stale": source},
-                        )
-                    )
-        return dg.SensorResult(
-            run_requests=requests,
-            asset_events=events,
-            cursor=json.dumps({"asked": still, "told": told}),
-            skip_reason=None if requests else "; ".join([f"{len(still)} sessions are being asked for", *notes]),
-        )
-
-    return stale_sensor
-
-
-def _look(resources: object, source: str, now: dt.datetime) -> tuple[list["SessionState"], str]:
-    """Give the states of a source's latest sessions; or none, and why: its universe names nothing, say."""
     from pipeline_defs.staleness import latest_states  # noqa: PLC0415 -- imports polars
 
     try:
@@ -215,8 +141,24 @@ def _judged(states: list["SessionState"], trouble: str = "") -> dict[str, Any]:
     }
 
 
-def _news(source: str, states: list["SessionState"], told: dict[str, bool]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Tell each check what changed since it was told last."""
+def check_news(source: str, states: list["SessionState"], told: dict[str, bool]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Tell each check what changed since it was told last.
+
+    Parameters
+    ----------
+    source : str
+        As in the registry.
+    states : list of SessionState
+        Its latest sessions.
+    told : dict of str to bool
+        What each check was told last; brought up to date.
+
+    Yields
+    ------
+    dagster.AssetCheckEvaluation
+        One for each table of which it is not what was told.
+
+    """
     for table in sorted({state.table for state in states}):
         judged = _judged([state for state in states if state.table == table])
         name = f"{source}/{table}"
@@ -230,10 +172,3 @@ def _news(source: str, states: list["SessionState"], told: dict[str, bool]) -> I
                 severity=dg.AssetCheckSeverity.WARN,
                 description=judged["description"],
             )
-
-
-def _is_running(instance: dg.DagsterInstance, source: str, day: dt.date) -> bool:
-    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={"dagster/partition": day.isoformat()})
-    return any(
-        key.path[0] == source for run in instance.get_runs(filters) for key in run.asset_selection or frozenset()
-    )

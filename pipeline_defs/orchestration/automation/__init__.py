@@ -7,6 +7,7 @@
 ``landing``    the folder into which files are dropped
 ``daily``      each API after its market's close, with what was missed
 ``intraday``   each API while its market is open
+``stale``      each API's latest sessions that are due and not stored, exactly
 ``month_end``  the catalogs of a month whose last session is over
 ``alerts``     failed runs, failed checks and stale assets, told to people
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from pipeline_defs.orchestration.automation import alerts, daily, files, intraday, jobs, landing, month_end
+from pipeline_defs.orchestration.automation import alerts, daily, files, intraday, jobs, landing, month_end, stale
 from pipeline_defs.sources.registry import SOURCES, api_sources
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
 _INTRADAY_SOURCES: Final = [name for name in api_sources() if set(SOURCES[name].tables) - {"equity_daily"}]
 
-DAILY_JOBS: Final = {name: jobs.daily_job(name) for name in api_sources()}
+_DAILY: Final = {name: jobs.daily_job(name) for name in api_sources()}
 _INTRADAY: Final = {name: jobs.intraday_job(name) for name in _INTRADAY_SOURCES}
 
 JOBS: "Final[list[dg.JobDefinition | UnresolvedAssetJobDefinition]]" = [
     jobs.NSE_DAILY,
     jobs.MONTH_CATALOGS,
-    *DAILY_JOBS.values(),
+    *_DAILY.values(),
     *_INTRADAY.values(),
 ]
 
 SCHEDULES: Final[list[dg.ScheduleDefinition]] = [
     files.nse_daily_schedule,
-    *(daily.build_daily_schedule(name, job) for name, job in DAILY_JOBS.items()),
+    *(daily.build_daily_schedule(name, job) for name, job in _DAILY.items()),
     *(
         intraday.build_intraday_schedule(name, job, pace)
         for name, job in _INTRADAY.items()
@@ -47,4 +48,9 @@ SCHEDULES: Final[list[dg.ScheduleDefinition]] = [
     month_end.month_catalogs_schedule,
 ]
 
-SENSORS: Final = [landing.landing_sensor, alerts.run_failure_sensor, alerts.asset_alert_sensor]
+SENSORS: Final = [
+    landing.landing_sensor,
+    stale.build_stale_sensor(_DAILY),
+    alerts.run_failure_sensor,
+    alerts.asset_alert_sensor,
+]

@@ -12,8 +12,10 @@ import pytest
 from pipeline_defs.definitions import defs
 from pipeline_defs.orchestration import resources
 from pipeline_defs.orchestration.automation.intraday import EVERY_5_MINUTES, HOURLY, Pace, build_intraday_schedule
+from pipeline_defs.orchestration.freshness import FRESH_BY_SESSIONS
 from pipeline_defs.orchestration.runs import materialize_partition
 from pipeline_defs.sources.ccxt.adapter import CcxtSource
+from pipeline_defs.warehouse.cache import list_statistics
 from pipeline_tests.orchestration.automation.conftest import UNIVERSE, write_universe
 from pipeline_tests.sources.ccxt.server import MINUTE, ExchangeServer, epoch_ms, invented, running
 
@@ -184,14 +186,14 @@ def test_looks_store_parts_of_the_day_and_only_the_days_run_materialises_it(
     (again,) = instance.fetch_observations(key, limit=1).records
     assert again.asset_observation is not None
     assert [again.asset_observation.metadata[name].value for name in NAMES] == [0, "hit", 0, stamp(9, 10)]
-    with warehouse.connect() as connection:
-        assert connection.execute("SELECT hits, misses FROM cache_statistics").fetchall() == [(1, 2)]
+    assert [(one.hits, one.misses) for one in list_statistics(warehouse)] == [(1, 2)]
     assert instance.get_materialized_partitions(key) == set()
 
     exchange.set(24, 5)
     run = materialize_partition('key:"ccxt/spot_prices"', DAY.isoformat(), instance)
     assert run.succeeded, run.failures
-    assert [check for check in run.checks if not check.passed] == []
+    # The other sessions of these years are not stored, which the check of freshness says rightly.
+    assert {check.name for check in run.checks if not check.passed} == {FRESH_BY_SESSIONS}
     assert stored(warehouse) == 1440
     assert instance.get_materialized_partitions(key) == {DAY.isoformat()}
 
@@ -221,6 +223,22 @@ def test_a_source_that_cannot_be_asked_fails_the_run_with_its_next_step(
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "says nothing of ccxt" in str(failure.step_failure_data.user_failure_data)
+
+
+def test_a_look_of_which_nothing_is_usable_fails_its_run_and_shows_the_load(
+    exchange: Exchange, warehouse: Warehouse, instance: dg.DagsterInstance
+) -> None:
+    exchange.set(9, 5)
+    worthless = ("-1", "-1", "-1", "-1", "0")
+    exchange.server.candles["BTCUSDT", MINUTE] = dict.fromkeys(exchange.server.candles["BTCUSDT", MINUTE], worthless)
+    result = look(instance)
+
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "partitions stored nothing; spot_prices 2025-05-02" in str(failure.step_failure_data.user_failure_data)
+    (record,) = instance.fetch_observations(dg.AssetKey(["ccxt", "spot_prices"]), limit=5).records
+    assert record.asset_observation is not None
+    assert record.asset_observation.metadata["rows_refused"].value == 545
+    assert stored(warehouse) == 0
 
 
 def test_a_source_of_another_kind_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Paper = Callable[..., PaperSource]
 
+INSTANT = dt.timedelta(microseconds=1)
 THURSDAY, FRIDAY, MONDAY = dt.date(2025, 8, 21), dt.date(2025, 8, 22), dt.date(2025, 8, 25)
 DAYS = ("2025-08-21", "2025-08-22", "2025-08-25")
 TWO: dict[str, Any] = {"equities": ["RELIANCE", "INFY"]}
@@ -227,6 +229,104 @@ def test_a_running_session_of_which_nothing_comes_at_all_is_an_error(paper: Pape
     young = paper(candles={"RELIANCE": [minute("2025-08-22", "09:42")]}, now=at("09:40:00"))
     with pytest.raises(SourceError, match="0 bars on a trading day"):
         fetch(young, FRIDAY, FRIDAY, PaperLedger())
+
+
+def test_a_session_that_is_young_may_have_nothing_yet(paper: Paper) -> None:
+    source = paper(candles={}, now=at("09:20:10"))
+    (batch,) = fetch(source, FRIDAY, FRIDAY, PaperLedger())
+
+    assert batch.empty_reason == "nothing new from 18:30 to 03:50 UTC; the session is running"
+    assert batch.complete_to == source.market.bounds(FRIDAY)[0]
+
+
+def test_what_was_answered_before_a_question_failed_is_given_and_accounts_for_nothing(paper: Paper) -> None:
+    two = {name: [minute("2025-08-22", f"09:{one}") for one in range(16, 40)] for name in ("RELIANCE", "INFY")}
+    source = paper(candles=two, universe=TWO, now=at("09:31:10"))
+    ask, ledger = source.ask, PaperLedger()
+
+    def refuse(question: Question) -> Answer:
+        if question.listed.symbol == "INFY":
+            raise SourceError("no such plan")
+        return ask(question)
+
+    source.ask = refuse  # type: ignore[method-assign]
+    given = source.fetch(ImportRequest(FRIDAY, FRIDAY, tables=frozenset({"spot_prices"}), ledger=ledger))
+    batch = next(given)
+    ledger.commit(batch)
+    assert (batch.contracts["symbol"].to_list(), batch.observations.height) == (["RELIANCE"], 16)
+    assert (batch.so_far, batch.window) == (
+        None,
+        (source.market.bounds(FRIDAY)[0] + INSTANT, at("09:31:00") + INSTANT),
+    )
+    with pytest.raises(SourceError, match="no such plan"):
+        next(given)
+    assert ledger.running == {}
+
+    source.ask = ask  # type: ignore[method-assign]
+    (whole,) = fetch(source, FRIDAY, FRIDAY, ledger)
+    assert whole.observations.height == 32
+    assert whole.so_far is not None
+
+
+def test_a_bar_that_is_late_is_asked_for_again_but_not_across_a_hole(paper: Paper) -> None:
+    two = {name: [minute("2025-08-22", f"09:{one}") for one in range(16, 60)] for name in ("RELIANCE", "INFY")}
+    source, ledger = paper(candles=two | {"INFY": two["INFY"][:3]}, universe=TWO, now=at("09:31:10")), PaperLedger()
+    fetch(source, FRIDAY, FRIDAY, ledger)
+    asked: list[tuple[str, dt.datetime]] = []
+    ask = source.ask
+
+    def heard(question: Question) -> Answer:
+        asked.append((question.listed.symbol, question.start))
+        return ask(question)
+
+    source.ask, source.candles = heard, two  # type: ignore[method-assign]
+    source.clock = lambda: at("09:37:10")
+    (batch,) = fetch(source, FRIDAY, FRIDAY, ledger)
+    assert asked == [("RELIANCE", at("09:31:00")), ("INFY", at("09:18:00"))]
+    assert batch.observations.height == 6 + 19
+
+    ((key, spans),) = ledger.running.items()
+    ledger.running[key] = [(spans[0][0], at("09:20:00")), (at("09:25:00"), at("09:37:00"))]
+    ledger.stored -= {one for one in ledger.stored if one[0] == "INFY" and one[1] > at("09:19:00")}
+    asked.clear()
+    source.clock = lambda: at("09:45:10")
+    hole, newest = fetch(source, FRIDAY, FRIDAY, ledger)
+    assert asked == [
+        ("RELIANCE", at("09:20:00")),
+        ("INFY", at("09:20:00")),
+        ("RELIANCE", at("09:37:00")),
+        ("INFY", at("09:25:00")),
+    ]
+    assert hole.window == (at("09:20:00") + INSTANT, at("09:25:00") + INSTANT)
+    assert newest.window == (at("09:25:00") + INSTANT, at("09:45:00") + INSTANT)
+
+
+def test_what_is_refused_of_a_running_session_is_kept_but_for_the_candle_that_runs(
+    running: tuple[PaperSource, PaperLedger],
+) -> None:
+    source, ledger = running
+    day = "2025-08-22"
+    source.candles = {"RELIANCE": [minute(day, "09:32", price="-1"), minute(day, "09:41")]}
+    source.clock = lambda: at("09:40:10")
+    ask = source.ask
+    whole = source.market.bounds(FRIDAY)
+    source.ask = lambda question: ask(dataclasses.replace(question, start=whole[0], end=whole[1]))  # type: ignore[method-assign]
+    (batch,) = fetch(source, FRIDAY, FRIDAY, ledger)
+
+    assert (batch.observations.height, batch.rejects["reason"].to_list()) == (0, ["non_positive_price"])
+    assert batch.findings == ()
+
+
+def test_of_chosen_symbols_nothing_is_said_about_the_session(paper: Paper) -> None:
+    two = {name: [minute("2025-08-22", f"09:{one}") for one in range(16, 40)] for name in ("RELIANCE", "INFY")}
+    source, ledger = paper(candles=two, universe=TWO, now=at("09:31:10")), PaperLedger()
+    chosen = ImportRequest(
+        FRIDAY, FRIDAY, tables=frozenset({"spot_prices"}), symbols=frozenset({"INFY"}), ledger=ledger
+    )
+    (batch,) = source.fetch(chosen)
+    ledger.commit(batch)
+
+    assert (batch.contracts["symbol"].to_list(), batch.so_far, ledger.running) == (["INFY"], None, {})
 
 
 def test_when_the_session_is_due_the_whole_day_is_asked_once_more_and_then_never(
