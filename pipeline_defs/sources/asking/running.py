@@ -101,7 +101,7 @@ class RunningSession:
                 begun, calls, nothing = time.perf_counter(), self.source.calls_made, False
             if error is not None:
                 raise error
-        if nothing and is_first and until - opens > self._patience:
+        if nothing and wanted and is_first and until - opens > self._patience:
             self.troubles.append(said)
         elif nothing:
             start, end = ranges[0].start, ranges[-1].end

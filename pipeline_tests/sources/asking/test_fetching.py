@@ -239,6 +239,14 @@ def test_a_session_that_is_young_may_have_nothing_yet(paper: Paper) -> None:
     assert batch.complete_to == source.market.bounds(FRIDAY)[0]
 
 
+def test_a_running_session_of_which_nothing_is_wanted_is_no_error(paper: Paper) -> None:
+    wanted = {"equities": [{"symbol": "RELIANCE", "last_date": "2025-08-21"}]}
+    source = paper(candles=candles("RELIANCE"), universe=wanted, now=at("12:00:10"))
+    (batch,) = fetch(source, FRIDAY, FRIDAY, PaperLedger())
+
+    assert (source.log, batch.empty_reason) == ([], "nothing new from 18:30 to 06:30 UTC; the session is running")
+
+
 def test_what_was_answered_before_a_question_failed_is_given_and_accounts_for_nothing(paper: Paper) -> None:
     two = {name: [minute("2025-08-22", f"09:{one}") for one in range(16, 40)] for name in ("RELIANCE", "INFY")}
     source = paper(candles=two, universe=TWO, now=at("09:31:10"))
@@ -261,6 +269,10 @@ def test_what_was_answered_before_a_question_failed_is_given_and_accounts_for_no
     with pytest.raises(SourceError, match="no such plan"):
         next(given)
     assert ledger.running == {}
+
+    source.trouble = [SourceError("no such symbol")]  # the first one fails: there is nothing to be given
+    with pytest.raises(SourceError, match="no such symbol"):
+        fetch(source, FRIDAY, FRIDAY, ledger)
 
     source.ask = ask  # type: ignore[method-assign]
     (whole,) = fetch(source, FRIDAY, FRIDAY, ledger)
