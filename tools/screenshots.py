@@ -69,8 +69,6 @@ class Shot:
         A script to run then, before the picture is taken.
     done : str
         A script that tells whether that is done.
-    pan : int
-        How many pixels what lies in the middle of the page is moved down.
 
     """
 
@@ -81,7 +79,6 @@ class Shot:
     ready: str
     action: str = ""
     done: str = "true"
-    pan: int = 0
 
 
 def click(words: str) -> str:
@@ -90,6 +87,17 @@ def click(words: str) -> str:
         "(() => { const found = [...document.querySelectorAll('a, button, span, div')]"
         f".filter((one) => one.textContent.trim() === {words!r}); if (found.length) found.at(-1).click(); }})()"
     )
+
+
+# The buttons at the lower right are: nearer, farther, and then others. They say nothing by which to know them.
+ZOOM_OUT = """
+(() => {
+  const places = [...document.querySelectorAll("button")].map((one) => [one.getBoundingClientRect(), one]);
+  const corner = places.filter(([box]) => box.left > innerWidth - 80 && box.top > innerHeight / 2);
+  corner.sort(([one], [other]) => one.top - other.top);
+  for (let times = 0; times < 2; times += 1) corner[1][1].click();
+})()
+"""
 
 
 def shows(words: str) -> str:
@@ -104,7 +112,7 @@ SHOTS = (
         f"/asset-groups?expanded={quote(','.join(f'global@global:{group}' for group in GROUPS))}",
         *(1500, 2000),
         shows("options_daily"),
-        pan=100,
+        ZOOM_OUT,
     ),
     Shot(
         "partition",
@@ -246,9 +254,6 @@ def take(shot: Shot, page: Page, address: str) -> bool:
     if shot.action:
         page.evaluate(shot.action)
         page.wait(shot.done, PAGE_SECONDS)
-    if shot.pan:
-        middle = {"x": shot.width // 2, "y": shot.height // 2}
-        page.call("Input.dispatchMouseEvent", type="mouseWheel", **middle, deltaX=0, deltaY=-shot.pan)
     time.sleep(SETTLE_SECONDS)
     picture = IMAGES / f"{shot.name}.png"
     picture.write_bytes(page.screenshot())
