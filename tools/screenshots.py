@@ -128,6 +128,8 @@ SHOTS = (
         "/assets/nse_csv/{dataset}?view=checks&checkDetail={check_name}",
         *(1500, 1000),
         f"{shows('Failed')} && {shows('found')}",
+        click("[Show Markdown]"),
+        "!document.body.innerText.includes('[Show Markdown]') || document.querySelector('table td') !== null",
     ),
     Shot("data-report", "report", 1280, 1500, shows("Data report")),
 )
