@@ -195,7 +195,12 @@ def _job_of(source: str) -> Any:  # noqa: ANN401 -- Dagster does not export the 
     """Make a job for each API: assets of one job must share their partitions, and markets differ."""
     keys = [dg.AssetKey([source, table]) for table in source_entry(source).tables]
     return dg.define_asset_job(
-        job_name(source), dg.AssetSelection.assets(*keys), description=f"Sessions of {source} that are stale."
+        job_name(source),
+        dg.AssetSelection.assets(*keys),
+        description=(
+            f"One session of {source} that is stale, asked for anew; its sensor launches it. Launch it by hand with a"
+            " partition; after a failure, launch it again: what came is stored."
+        ),
     )
 
 
