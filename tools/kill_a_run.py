@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline_defs.orchestration.pools import pool_limits
 from pipeline_defs.orchestration.runs import open_instance
 from pipeline_defs.settings import load_settings
 from pipeline_defs.warehouse.connection import open_warehouse
@@ -57,7 +58,7 @@ def main() -> int:
         log = Path(folder) / "dagster.log"
         try:
             with dagster_running(settings, log) as interface, open_instance(settings) as instance:
-                tell("daemon, code server and web server are up")
+                tell(f"daemon, code server and web server are up; pools: {pool_limits(instance)}")
                 interface.ask(
                     LAUNCH,
                     params={"assetSelection": [{"path": ["ccxt", "spot_prices"]}], "partitionNames": PARTITIONS},

@@ -17,8 +17,12 @@ from pipeline_defs.settings import PROJECT_ROOT, load_settings
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI on the same state as the command line."""
     from pipeline_defs.orchestration.instance import prepare_dagster_home  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.orchestration.pools import pool_limits  # noqa: PLC0415 -- imports dagster
+    from pipeline_defs.orchestration.runs import open_instance  # noqa: PLC0415
 
     dagster_home = prepare_dagster_home(load_settings())
+    with open_instance(load_settings()) as instance:
+        pool_limits(instance)  # Dagster learns of a pool from its first run; of those queued before, all would start
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
     dagster = Path(sys.executable).with_name("dagster")
     workspace = PROJECT_ROOT / "workspace.yaml"

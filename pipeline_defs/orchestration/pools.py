@@ -20,7 +20,9 @@ def pool_names() -> list[str]:
 
 
 def pool_limits(instance: dg.DagsterInstance) -> dict[str, tuple[int, bool]]:
-    """Read the limits.
+    """Read the limits, and make pools known that no run has used yet.
+
+    Dagster learns of a pool from its first run; of several that are queued before, all would start.
 
     Parameters
     ----------
@@ -33,6 +35,8 @@ def pool_limits(instance: dg.DagsterInstance) -> dict[str, tuple[int, bool]]:
         By pool: the limit, and whether a person has set it.
 
     """
+    for name in set(pool_names()) - instance.event_log_storage.get_concurrency_keys():
+        instance.event_log_storage.initialize_concurrency_limit_to_default(name)
     usual = instance.get_concurrency_config().pool_config.default_pool_limit or 1
     kept = {pool.name: pool for pool in instance.event_log_storage.get_pool_limits()}
     return {

@@ -53,7 +53,7 @@ class Picture:
         path = "".join(f"M{number(x)} {number(y)}h{number(w)}v{number(h)}h{number(-w)}z" for x, y, w, h in boxes)
         if path:
             faint = "" if opacity >= 1 else f' fill-opacity="{number(opacity, 2)}"'
-            self._parts.append(f'<path fill="{color}"{faint} d="{path}"/>')
+            self._parts.append(f'<path fill="{color}"{faint} shape-rendering="crispEdges" d="{path}"/>')
 
     def line(
         self, points: Iterable[tuple[float, float]], color: str = GREY, *, width: float = 1, dash: str = ""

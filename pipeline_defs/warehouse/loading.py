@@ -324,8 +324,10 @@ def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None
 
 
 def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Give a column the table's type; what counts whole units keeps no decimals, not even zeros."""
-    is_whole = isinstance(dtype, pl.Decimal) and column.dtype.is_integer()
+    """Give a column the table's type; sizes that are whole numbers, all of them, keep no decimals, not even zeros."""
+    is_whole = isinstance(dtype, pl.Decimal) and (
+        column.dtype.is_integer() or (column.name in SIZES and bool((column % 1 == 0).all()))
+    )
     return column.cast(pl.Decimal(_MOST_DIGITS, 0) if is_whole else dtype)
 
 

@@ -17,7 +17,6 @@ from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.polygon.adapter import PolygonSource
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
-from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_tests.sources.polygon.offline import bar, stamp
 from pipeline_tests.sources.polygon.questions import QUICK
 from pipeline_tests.sources.polygon.server import KEY, running
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline_defs.exports.run import PublishedExport
+    from pipeline_defs.warehouse.reports import LoadReport
 
 type Ask = Callable[..., list[tuple[Any, ...]]]
 type Import = Callable[[], list[LoadReport]]

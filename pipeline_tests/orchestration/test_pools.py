@@ -27,7 +27,8 @@ def project_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def let_go(instance: dg.DagsterInstance, *jobs: str) -> list[str]:
-    """Queue a run of each job and ask Dagster's own counter, as its queue daemon does, which may start."""
+    """Queue a run of each job, the pools being known; tell which may start, as the queue daemon counts them."""
+    pool_limits(instance)
     runs = [instance.create_run_for_job(defs.resolve_job_def(name)) for name in jobs]
     granularity = instance.get_concurrency_config().pool_config.pool_granularity
 
@@ -37,7 +38,6 @@ def let_go(instance: dg.DagsterInstance, *jobs: str) -> list[str]:
             instance, runs, [], storage.get_concurrency_keys(), storage.get_pool_limits(), pool_granularity=granularity
         )
 
-    counter()  # the first look gives new pools their limit
     counted, started = counter(), []
     for name, run in zip(jobs, runs, strict=True):
         if not counted.is_blocked(run):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.sources.entry import SourceEntry
 from pipeline_defs.sources.registry import SOURCES, get_source
 
 
@@ -39,3 +40,8 @@ def test_importing_the_registry_loads_no_source() -> None:
     code = "import sys, pipeline_defs.sources.registry; print([m for m in sys.modules if 'nse_csv' in m])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_source_cannot_settle_before_the_close() -> None:
+    with pytest.raises(ValueError, match="settles_seconds -1, expected 0 or more"):
+        SourceEntry("acme:Source", settles_seconds=-1)

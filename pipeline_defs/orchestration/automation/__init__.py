@@ -3,13 +3,14 @@
 ``jobs``       what is started: a session of the files, a session of an API, a look at a running session, a month
 ``closings``   when a market's sessions are over and its sources' answers final, as times of the day
 ``sessions``   which sessions are over, and which of them no run has stored yet
+``wanting``    which tables the universe wants of a source
 ``files``      the evening of the NSE files
 ``landing``    the folder into which files are dropped
 ``daily``      each API after its market's close, with what was missed
 ``intraday``   each API while its market is open
 ``stale``      each API's latest sessions that are due and not stored, exactly
 ``month_end``  the catalogs of a month whose last session is over
-``alerts``     failed runs, failed checks and stale assets, told to people
+``alerts``     failed runs, failed checks and stale assets, told to people; ``alert_events`` reads them
 
 What a run does is the assets' business. A schedule never guesses: it asks the market's sessions, and where it does
 nothing, it says why.

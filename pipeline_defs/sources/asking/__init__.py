@@ -9,6 +9,8 @@
 ``universe``    which instruments are wanted, from one YAML file
 ``credentials`` keys and tokens, from the environment only
 ``judging``     rows of answers to good ones and refused ones, with the reason
+``fetching``    what is missing of one dataset, asked and given day by day
+``running``     what was completed of a session that is running
 ``assembling``  the judged rows of one trade date to one batch
 ``told``        a batch that was made before, as a `Source`
 ``source``      the `Source` that runs it all

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.errors import ConfigurationError, NothingGivenError, SourceError
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_tests.sources.asking.conftest import PaperLedger, PaperSource, minute
@@ -229,3 +229,30 @@ def test_its_endpoint_can_come_from_the_environment(
     assert paper().get_metadata().source_url == "https://paper.invalid"
     monkeypatch.setenv("PIPELINE_PAPER_ENDPOINT", "http://127.0.0.1:9")
     assert paper().get_metadata().source_url == "http://127.0.0.1:9"
+
+
+def test_named_instruments_alone_are_asked_and_the_day_does_not_pass_for_held(
+    paper: Callable[..., PaperSource],
+) -> None:
+    source = paper(universe={"equities": ["RELIANCE", "TCS"]}, candles=candles())
+    (batch,) = source.fetch(
+        ImportRequest(FRIDAY, FRIDAY, tables=frozenset({"spot_prices"}), symbols=frozenset({"RELIANCE"}))
+    )
+
+    assert source.log == ["RELIANCE 2025-08-22"]
+    assert batch.files["logical_name"].to_list() == ["60/2025-08-22/RELIANCE"]
+    assert batch.delivery is None
+
+
+def test_named_instruments_that_the_universe_does_not_have_are_an_error(paper: Callable[..., PaperSource]) -> None:
+    source = paper(candles=candles())
+    request = ImportRequest(FRIDAY, FRIDAY, tables=frozenset({"spot_prices"}), symbols=frozenset({"INFY"}))
+
+    with pytest.raises(ConfigurationError, match="no instrument of paper for spot_prices of INFY"):
+        list(source.fetch(request))
+    assert source.log == []
+
+
+def test_a_session_without_any_row_is_an_answer_of_its_own_kind(paper: Callable[..., PaperSource]) -> None:
+    with pytest.raises(NothingGivenError, match="0 bars on a trading day"):
+        fetch(paper(), FRIDAY, FRIDAY)
