@@ -31,7 +31,7 @@ ASSETS = [
     ["options_daily"],
 ]
 
-DAYS = 3
+DAYS = 2
 """Each is a run, whose process takes some seconds to start."""
 
 LAUNCH = """

@@ -80,7 +80,7 @@ def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | No
             # A worker has a server of its own; the tests of a file share what the file makes for them.
             command += [
                 "-n",
-                str(min(os.cpu_count() or 1, MOST_WORKERS)),
+                str(min((os.cpu_count() or 1) + 1, MOST_WORKERS)),  # tests wait for processes of their own, too
                 "--dist",
                 "loadfile",
                 "--no-loadscope-reorder",
