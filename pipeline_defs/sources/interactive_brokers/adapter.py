@@ -79,7 +79,7 @@ class InteractiveBrokersSource(ApiSource):
         """Ask for the bars of one window, or the ticks of one day."""
         if question.dataset.bar_seconds == TICK:
             return self._ask_ticks(question)
-        reply = self._request(send_bars(question, self.clock()), cancel_bars)
+        reply = self._request(send_bars(question, self.clock(), self.market), cancel_bars)
         if reply.rows is None or reply.rows.is_empty():
             return Answer(answer_rows({}), reply.nothing)
         return read_bars(reply.rows, question, self.market)

@@ -78,7 +78,7 @@ def check_size(dataset: Dataset) -> None:
         )
 
 
-def send_bars(question: Question, now: dt.datetime) -> Callable[[Any, int], None]:
+def send_bars(question: Question, now: dt.datetime, market: Market) -> Callable[[Any, int], None]:
     """Give what sends the request for a question's bars.
 
     Parameters
@@ -87,6 +87,8 @@ def send_bars(question: Question, now: dt.datetime) -> Callable[[Any, int], None
         One instrument and window.
     now : datetime.datetime
         UTC: TWS is not asked for an end that lies in the future.
+    market : Market
+        Whose days the window's are.
 
     Returns
     -------
@@ -96,7 +98,9 @@ def send_bars(question: Question, now: dt.datetime) -> Callable[[Any, int], None
     """
     check_size(question.dataset)
     contract = Target.read(question.listed.vendor_id).contract(question.listed.kind)
-    last = min(question.end - _SECOND, now)
+    day_end = market.bounds(question.window.last)[1]
+    # At midnight the next day would be meant. Within a day TWS cuts the bar that an end falls into: none may be cut.
+    last = min(question.end if question.end < day_end else day_end - _SECOND, now)
     days = (question.window.last - question.window.first).days + 1
 
     def send(client: Any, number: int) -> None:  # noqa: ANN401 -- the client's own class
