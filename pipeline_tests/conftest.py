@@ -35,11 +35,18 @@ _NUMBERS = itertools.count(1)
 
 # A shared machine is no stopwatch; and what CI tries, it tries again the same way.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile("again", settings.get_profile("project"), max_examples=20)
 settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--server", choices=SERVERS, default="embedded", help="the database server the tests run on")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples on a server that runs again what the embedded one has run."""
+    if config.getoption("--server") != "embedded":
+        settings.load_profile("again")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

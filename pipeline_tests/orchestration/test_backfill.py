@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 ASSETS = [
-    *(["nse_csv", table] for table in ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")),
+    ["nse_csv", "options_ticks"],
     ["options_hourly"],
     ["options_daily"],
 ]

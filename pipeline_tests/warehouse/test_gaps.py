@@ -103,7 +103,7 @@ SESSIONS = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(session=SESSIONS, offset=st.integers(0, 59_999_999))
 def test_any_session_is_assessed_as_plain_python_would(
     warehouse: Warehouse, session: tuple[int, list[Traded], int, bool], offset: int

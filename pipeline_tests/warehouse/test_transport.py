@@ -29,7 +29,7 @@ rows = st.lists(
 
 
 @given(rows)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_what_is_copied_in_comes_out_unchanged(postgres_url: str, values: list[tuple[object, ...]]) -> None:
     frame = pl.DataFrame(values, schema=SCHEMA, orient="row")
     with psycopg.connect(postgres_url, options="-c timezone=UTC") as connection:

@@ -83,7 +83,7 @@ def test_a_corrected_file_withdraws_what_it_said_before(load: Load, ask: Ask) ->
     assert ask("SELECT DISTINCT value FROM term_evidence WHERE field = 'lot_size'") == [("75",)]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lots=st.lists(st.sampled_from([25, 50, 75]), min_size=1, max_size=5).flatmap(
         lambda lots: st.tuples(st.just(lots), st.permutations(range(len(lots))), st.integers(0, len(lots) - 1))
