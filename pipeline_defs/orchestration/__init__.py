@@ -4,7 +4,7 @@
 ``resources``   the two ports (sources in, catalogs out) and the warehouse
 ``assets``      one factory for the tables of a source, one for bars, one for catalogs
 ``checks``      what must hold before anything downstream may run
-``freshness``   policies, the check and the sensor that are exact by sessions
+``freshness``   policies, and the check that is exact by sessions
 ``automation``  jobs, schedules and sensors: after a close, while a market is open, at a month's end, on arrival
 ``uploads``     people's own files: asset, job and sensor
 ``evidence``    what a partition of the warehouse holds and where it came from
@@ -14,6 +14,7 @@
 ``landing``     which trade dates the landing folder holds
 ``columns``     column schemas for the UI
 ``display``     tables and small plots for metadata
+``pictures``    the pictures of materialisations
 ``pools``       how many runs may ask a source at once
 ``instance``    the local Dagster home
 ``runs``        the same assets, run in this process
