@@ -16,7 +16,7 @@ from pipeline_defs.quality.refused import REASONS, judge_refused
 from pipeline_defs.quality.results import store
 from pipeline_defs.quality.rows import judge_expiry, judge_rows
 from pipeline_defs.quality.series import read_series
-from pipeline_defs.quality.specs import OPTIONS, SPECS_BY_NAME, Outcome, specs_of
+from pipeline_defs.quality.specs import OPTIONS, Outcome, specs_of
 from pipeline_defs.quality.staleness import judge_staleness
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
 
@@ -79,12 +79,13 @@ def check_partition(
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             day = Day(connection, dataset, source, trade_date, market, now or dt.datetime.now(dt.UTC))
-            outcomes = dict(_judge(day, expectations))
+            specs = {spec.name: spec for spec in specs_of(dataset, market.name)}
+            outcomes = dict(_judge(day, list(specs), expectations))
             for name, outcome in outcomes.items():
                 store(
                     connection,
                     partition,
-                    SPECS_BY_NAME[name],
+                    specs[name],
                     outcome,
                     load_ids=day.load_ids,
                     code_version=pipeline_defs.__version__,
@@ -92,8 +93,7 @@ def check_partition(
     return outcomes
 
 
-def _judge(day: Day, expectations: Expectations) -> Iterator[tuple[str, Outcome]]:
-    names = [spec.name for spec in specs_of(day.dataset)]
+def _judge(day: Day, names: list[str], expectations: Expectations) -> Iterator[tuple[str, Outcome]]:
     series = read_series(day)
     priced = priced_options(day, series) if day.dataset == OPTIONS else None
     for name in names:

@@ -5,7 +5,7 @@ Standard library only: Dagster's definitions read these, and are imported by eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -157,9 +157,30 @@ SPECS: Final = (
 SPECS_BY_NAME: Final = {spec.name: spec for spec in SPECS}
 
 
-def specs_of(dataset: str) -> tuple[Spec, ...]:
-    """List the checks for an observation table."""
-    return tuple(spec for spec in SPECS if dataset in spec.datasets)
+_ONE_BOOK: Final = frozenset({"NSE"})
+"""Markets of one order book each. Where quotes of several venues are put together, they can cross for an instant."""
+
+
+def specs_of(dataset: str, market_name: str = "NSE") -> tuple[Spec, ...]:
+    """List the checks for an observation table.
+
+    Parameters
+    ----------
+    dataset : str
+        Observation table.
+    market_name : str, default "NSE"
+        Of the source: crossed quotes are wrong data where there is one book, and worth a look elsewhere.
+
+    Returns
+    -------
+    tuple of Spec
+
+    """
+    own = [spec for spec in SPECS if dataset in spec.datasets]
+    return tuple(
+        replace(spec, severity="warn") if spec.name == "crossed_quotes" and market_name not in _ONE_BOOK else spec
+        for spec in own
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,3 +180,15 @@ def test_hours_of_new_york_follow_its_clock(load: Load, check: Check) -> None:
 
     assert outcome.failing == 1
     assert outcome.detail == "the session was 09:30 to 13:00 America/New_York"
+
+
+def test_crossed_quotes_are_wrong_data_only_where_there_is_one_book() -> None:
+    severities = {
+        market_name: {spec.name: spec.severity for spec in specs_of("spot_prices", market_name)}
+        for market_name in ("NSE", "US")
+    }
+
+    assert {name: told["crossed_quotes"] for name, told in severities.items()} == {"NSE": "error", "US": "warn"}
+    assert [name for name in severities["NSE"] if severities["NSE"][name] != severities["US"][name]] == [
+        "crossed_quotes"
+    ]

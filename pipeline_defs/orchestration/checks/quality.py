@@ -16,7 +16,7 @@ from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import session_partitions
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
-from pipeline_defs.quality.specs import SPECS_BY_NAME, Outcome, Spec, specs_of
+from pipeline_defs.quality.specs import Outcome, Spec, specs_of
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import source_entry, source_market
 from pipeline_defs.warehouse.connection import Warehouse
@@ -49,11 +49,12 @@ def _build(source: str, table: str) -> dg.AssetChecksDefinition:
     calendar = market(source_market(source))
     key = table_key(source, table)
     partitions = session_partitions(market_name=calendar.name)
+    by_name = {spec.name: spec for spec in specs_of(table, calendar.name)}
     specs = [
         partitioned_check(
             spec.name, key, f"{spec.meaning} If not: {spec.advice}", partitions, blocking=spec.severity == "error"
         )
-        for spec in specs_of(table)
+        for spec in by_name.values()
     ]
 
     @dg.multi_asset_check(
@@ -67,7 +68,7 @@ def _build(source: str, table: str) -> dg.AssetChecksDefinition:
             outcomes = _judge(opened, table, source, trade_date, calendar)
             symbols = _symbols(opened, outcomes)
         for check in sorted(context.selected_asset_check_keys):
-            spec = SPECS_BY_NAME[check.name]
+            spec = by_name[check.name]
             yield _result(check, spec, outcomes[check.name], symbols, calendar.zone)
 
     return quality_checks
