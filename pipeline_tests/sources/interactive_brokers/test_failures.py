@@ -115,9 +115,9 @@ def test_a_request_that_tws_finds_invalid_fails_at_once_not_after_the_timeout(
 ) -> None:
     tws.on_history.append(Failure(321, "Error validating request.-'bW' : cause - Invalid duration"))
     started = time.monotonic()
-    read = message(lambda: ask(make_source(universe=SHARE, patience={"try_seconds": 10.0})))
+    read = message(lambda: ask(make_source(universe=SHARE, patience={"try_seconds": 60.0})))
     assert "TWS refused the request (321: Error validating request.-'bW' : cause - Invalid duration)" in read
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 def test_a_login_elsewhere_is_said(make_source: MakeSource, tws: Tws) -> None:

