@@ -46,7 +46,7 @@ PAGE_SECONDS = 180
 SETTLE_SECONDS = 3.0
 """After what was waited for is there, the page draws on for a moment."""
 
-GROUPS = ("ingestion", "bars", "catalogs")
+GROUPS = ("ingestion", "bars", "greeks", "reconciliation")
 DIRTY_DATE = "2025-08-12"
 LAST_DATE = "2025-08-14"
 MONTH = "2025-08|NIFTY"
@@ -96,7 +96,8 @@ ZOOM_OUT = """
   const places = [...document.querySelectorAll("button")].map((one) => [one.getBoundingClientRect(), one]);
   const corner = places.filter(([box]) => box.left > innerWidth - 80 && box.top > innerHeight / 2);
   corner.sort(([one], [other]) => one.top - other.top);
-  for (let times = 0; times < 3; times += 1) corner[1][1].click();
+  // A click counts from the zoom that is drawn: each waits for the one before.
+  for (let times = 0; times < 4; times += 1) setTimeout(() => corner[1][1].click(), 500 * times);
 })()
 """
 
