@@ -29,7 +29,7 @@ ui: environment ## the Dagster UI on the same state
 test: environment-dev environment-nautilus2 ## all tests; those of the database on three servers; fails below 90 % coverage
 	@$(PY) -m pipeline_tests.servers
 
-test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 2 minutes)
+test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 4 minutes)
 	@$(PY) -m pipeline_tests.servers --server apache --server full
 
 check: environment-dev ## lint, format and types

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipeline_defs.quality.rows import describe
+from pipeline_defs.quality.rows import describe_rows, first_of
 from pipeline_defs.quality.series import within_series
-from pipeline_defs.quality.specs import DAILY, MOST_FAILURES, Outcome
+from pipeline_defs.quality.specs import DAILY, Outcome
 from pipeline_defs.schema.tables import DAY
 
 if TYPE_CHECKING:
@@ -103,18 +103,17 @@ def judge_outliers(day: Day, series: pl.DataFrame) -> Outcome:
         .otherwise(pl.when(pl.col("above") >= pl.col("below")).then("above").otherwise(-pl.col("below")))
     )
     found = _alone(candidates, moves, day.instruments) if candidates.height else candidates
-    shown = found.sort("timestamp", "instrument_id").head(MOST_FAILURES)
+    shown = first_of(found)
     notes = [
         f"{math.expm1(jump):+.1%} against what surrounds it, usual {scale:.2%}"
         for jump, scale in shown.select("jump", "scale").iter_rows()
     ]
-    keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(
         judged.height,
         found.height,
         f"moves within {MOST_SCALES:.0f} scales of their class, or that last",
         f"{found.height} of {judged.height} prices came and went" if found.height else f"{judged.height} prices",
-        failures=describe(day, keys, notes),
+        failures=describe_rows(day, shown, notes),
     )
 
 

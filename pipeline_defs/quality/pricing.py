@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.quality.day import IN_DAY
-from pipeline_defs.quality.rows import describe
-from pipeline_defs.quality.specs import FUTURES, MOST_FAILURES, SPOT, Outcome
+from pipeline_defs.quality.rows import describe_rows, first_of
+from pipeline_defs.quality.specs import FUTURES, SPOT, Outcome
 from pipeline_defs.schema.columns import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -117,18 +117,17 @@ def judge_bounds(day: Day, priced: pl.DataFrame) -> Outcome:
     bounded = priced.with_columns(least=least, most=pl.when(is_call).then(high).otherwise(strike))
     close, tolerance = pl.col("close"), pl.col("tolerance")
     outside = bounded.filter((close < pl.col("least") - tolerance) | (close > pl.col("most") + tolerance))
-    shown = outside.sort("timestamp", "instrument_id").head(MOST_FAILURES)
+    shown = first_of(outside)
     notes = [
         f"expected {least:.2f} to {most:.2f}, the underlying being {low:.10g} to {high:.10g}"
         for least, most, low, high in shown.select("least", "most", "spot_low", "spot_high").iter_rows()
     ]
-    keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(
         priced.height,
         outside.height,
         f"prices between exercise and the most they can bring, give or take {TOLERANCE:.1%} of the underlying",
         _found(priced, f"{outside.height} of {priced.height} prices outside"),
-        failures=describe(day, keys, notes),
+        failures=describe_rows(day, shown, notes),
     )
 
 
@@ -157,18 +156,17 @@ def judge_parity(day: Day, priced: pl.DataFrame) -> Outcome:
     deviation = pl.col("close") - pl.col("put") - (pl.col("spot_low") + pl.col("spot_high")) / 2 + pl.col("strike")
     allowed = carried + pl.col("spot_high") - pl.col("spot_low") + 2 * pl.col("tolerance")
     off = pairs.with_columns(deviation=deviation).filter(deviation.abs() > allowed)
-    shown = off.sort("timestamp", "instrument_id").head(MOST_FAILURES)
+    shown = first_of(off)
     notes = [
         f"with a put at {put:.10g} it is {off_by:+.2f} off"
         for put, off_by in shown.select("put", "deviation").iter_rows()
     ]
-    keys = shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows()
     return Outcome(
         pairs.height,
         off.height,
         "call less put is the underlying less the strike, give or take interest and dividends",
         _found(pairs, f"{off.height} of {pairs.height} pairs off"),
-        failures=describe(day, keys, notes),
+        failures=describe_rows(day, shown, notes),
     )
 
 

@@ -148,6 +148,16 @@ def describe(day: Day, keys: Sequence[Key], notes: Sequence[str] = ()) -> tuple[
     )
 
 
+def first_of(failing: pl.DataFrame) -> pl.DataFrame:
+    """Give the failing rows that are shown: the earliest."""
+    return failing.sort("timestamp", "instrument_id").head(MOST_FAILURES)
+
+
+def describe_rows(day: Day, shown: pl.DataFrame, notes: Sequence[str]) -> tuple[Failure, ...]:
+    """Do the same as `describe` for rows of a frame with the columns of their keys."""
+    return describe(day, shown.select("instrument_id", "timestamp", "bar_seconds", "sequence").rows(), notes)
+
+
 def _first_meeting(day: Day, condition: str, ids: list[int]) -> tuple[Failure, ...]:
     template = _KEYS.replace("__CONDITION__", condition)
     return describe(day, day.ask(template, ids=ids, most=MOST_FAILURES))
