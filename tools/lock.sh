@@ -17,5 +17,5 @@ pin() {
         --no-emit-find-links --custom-compile-command 'make lock' --output-file "$output" "$@" >/dev/null
 }
 
-pin requirements.txt pyproject.toml --group build --extra nautilus --extra backtrader --extra s3 --extra sources "$@"
+pin requirements.txt pyproject.toml --group build --extra nautilus --extra backtrader --extra s3 --extra sources --extra migration "$@"
 pin requirements-dev.txt --group pyproject.toml:dev --constraints requirements.txt "$@"
