@@ -1,0 +1,52 @@
+"""A migrated warehouse, short ways to move bundles in and to ask, and checksums of every table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline_defs.migration.applying import apply_plan
+from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.migrations import upgrade
+from pipeline_tests.migration.moving.made import readers_of, store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline_defs.migration.moving import Outcome
+    from pipeline_tests.migration.moving.made import Made
+
+
+@pytest.fixture(scope="session")
+def template_url(template_url: str) -> str:
+    """Migrated once; every test works on a copy."""
+    upgrade(Warehouse(template_url))
+    return template_url
+
+
+@pytest.fixture
+def warehouse(database_url: str) -> Warehouse:
+    """A warehouse with all migrations and nothing in it."""
+    return Warehouse(database_url)
+
+
+@pytest.fixture
+def ask(warehouse: Warehouse) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run a query and give its rows."""
+
+    def run(query: str, *values: object) -> list[tuple[Any, ...]]:
+        with warehouse.connect() as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    return run
+
+
+@pytest.fixture
+def move(warehouse: Warehouse) -> Callable[..., list[Outcome]]:
+    """Move bundles in."""
+
+    def run(*bundles: Made, **more: Any) -> list[Outcome]:
+        return apply_plan(warehouse, store_of(*bundles), readers_of(*bundles), **more)
+
+    return run
