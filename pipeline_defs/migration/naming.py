@@ -31,7 +31,8 @@ def source_name(system: str, market_name: str, bundle: str) -> str:
     market_name : str
         Whose sessions its days are; part of the name, so that whoever has the name knows them.
     bundle : str
-        The old name. Hyphens count as underscores, as in every source's name.
+        The old name. Hyphens count as underscores, as in every source's name, and so do characters that are neither
+        letters nor digits.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def source_name(system: str, market_name: str, bundle: str) -> str:
         E.g. ``rustybt/nse/nse50``.
 
     """
-    return f"{system}/{market_name.lower()}/{bundle.replace('-', '_')}"
+    return f"{system}/{market_name.lower()}/{bundle_name(bundle).replace('-', '_')}"
 
 
 def bundle_name(bundle: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.sources.entry import SourceEntry
+from pipeline_defs.sources.migrated import MigratedSource, is_migrated, migrated_entry
 from pipeline_defs.sources.places import universe_market
 from pipeline_defs.sources.plugins import find_plugins
 
@@ -73,7 +74,7 @@ def source_entry(name: str) -> SourceEntry:
     Parameters
     ----------
     name : str
-        As in `SOURCES` or `FURTHER_SOURCES`; hyphens count as underscores.
+        As in `SOURCES` or `FURTHER_SOURCES`, or of a moved-in bundle; hyphens count as underscores.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def source_entry(name: str) -> SourceEntry:
         If there is no such source, or the package that brings it cannot be loaded.
 
     """
+    if is_migrated(name):
+        return migrated_entry(name)
     every = SOURCES | FURTHER_SOURCES
     known = every.get(name.replace("-", "_"))
     if known is None and (trouble := PLUGINS.trouble(name.replace("-", "_"))) is not None:
@@ -144,6 +147,8 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
+    if is_migrated(name):
+        return MigratedSource(name.replace("-", "_"))
     source_class = _source_class(name.replace("-", "_"))
     fields = inspect.signature(source_class).parameters
     unknown = sorted(set(config) - set(fields))

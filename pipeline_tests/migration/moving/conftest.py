@@ -10,6 +10,7 @@ from pipeline_defs.migration.applying import apply_plan
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.migration.moving.made import readers_of, store_of
+from pipeline_tests.migration.moving.tables import table_checksums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,3 +51,9 @@ def move(warehouse: Warehouse) -> Callable[..., list[Outcome]]:
         return apply_plan(warehouse, store_of(*bundles), readers_of(*bundles), **more)
 
     return run
+
+
+@pytest.fixture
+def checksums(warehouse: Warehouse) -> Callable[..., dict[str, str]]:
+    """Give a checksum of the contents of every table, but for what the test leaves out."""
+    return lambda *without: table_checksums(warehouse, without)
