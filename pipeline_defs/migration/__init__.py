@@ -24,7 +24,6 @@ One idea a module, in the order in which they build on each other:
 ``readings``         that pass, and recorded checksums
 ``numbering``        whose a number is
 ``venues``           in which market it trades
-``stamping``         what a stamp means
 ``comparing``        stated against found
 ``deciding``         taken or quarantined
 ``bundle_planning``, ``caches``, ``planning``  plans of one bundle, of cached answers, of a store

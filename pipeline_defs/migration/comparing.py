@@ -54,7 +54,7 @@ def compare(
     """
     written_at_once = len(files) == 1 and bundle.kind == "parquet"
     yield from _counts(bundle, series, written_at_once=written_at_once)
-    yield from _missing_days(bundle, market, {day for scan in scans for day in (*scan.dates, *scan.days)})
+    yield from _missing_days(bundle, market, {day for scan in scans for day in scan.dates})
     yield from _validation(bundle)
     yield from _oddities(scans)
     yield from _types(bundle.symbols)

@@ -10,7 +10,6 @@ from pipeline_defs.migration.frames import DAILY_SECONDS
 from pipeline_defs.migration.numbering import Problem, shared_symbol
 from pipeline_defs.migration.plan import BundlePlan, Note, SeriesPlan
 from pipeline_defs.migration.reasons import ACCEPTABLE, CHECKSUM, NO_ROWS, QUARANTINE, SIDS_REUSED, SYMBOLS_UNKNOWN
-from pipeline_defs.migration.stamping import tell_stamps
 from pipeline_defs.migration.venues import find_venue, kind_of
 
 if TYPE_CHECKING:
@@ -93,9 +92,6 @@ def decide(
     if venue.market is not None:
         notes.append(Note("market", passed=True, stated=venue.told_by, found=venue.market))
     notes += compare(bundle, reading.files, series, list(reading.scans.values()), venue.market)
-    stamps, told_by = tell_stamps(bundle.kind, reading.scans.get(False), venue.market)
-    if told_by:
-        notes.append(Note("stamps", passed=True, stated=told_by, found=f"a stamp is the {stamps} of its bar"))
     if bundle.name in choices.accept:
         notes += [_accepted(one) for one in problems if one.reason in ACCEPTABLE]
         problems = [one for one in problems if one.reason not in ACCEPTABLE]
@@ -106,7 +102,6 @@ def decide(
         venue=venue.venue,
         files=tuple(reading.files),
         series=tuple(series),
-        stamps=stamps,
         refused=sum(scan.refused.total() for scan in reading.scans.values()),
         notes=tuple(notes),
     )

@@ -135,8 +135,6 @@ class BundlePlan:
         In the order of the bundle's symbols.
     refused : int
         Lines that are no bar at all.
-    stamps : {"open", "close"}
-        What the stamps of bars that are not daily mean: when the bar began, or when it was complete.
     actions : int
         Corporate actions that `pipeline_defs.migration.reading.read_actions` gives.
     notes : tuple of Note
@@ -154,7 +152,6 @@ class BundlePlan:
     files: tuple[PlannedFile, ...] = ()
     series: tuple[SeriesPlan, ...] = ()
     refused: int = 0
-    stamps: Literal["open", "close"] = "open"
     actions: int = 0
     notes: tuple[Note, ...] = ()
 

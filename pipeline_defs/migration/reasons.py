@@ -72,7 +72,6 @@ NOTES: Final[dict[str, str]] = {
     "partition": "Rows lie in the folder that is named after their month or day.",
     "asset_type": "The recorded type of the symbols can be right.",
     "market": "The market the symbols trade in.",
-    "stamps": "What the stamp of a bar means.",
     "ingestions": "Ingestions of the bundle; the newest whole one is read.",
     "actions": "Corporate actions that can be taken.",
 }

@@ -68,9 +68,7 @@ class Scan:
     misplaced : Counter of str
         Rows by file that are of another month or day than their folder says.
     dates : set of datetime.date
-        Days of daily bars.
-    days : dict of datetime.date to tuple of datetime.datetime
-        First and last stamp of each day in UTC, of bars that are not daily.
+        Days that have a bar; of stamps, days in UTC.
 
     """
 
@@ -82,7 +80,6 @@ class Scan:
     misordered: int = 0
     misplaced: Counter[str] = field(default_factory=Counter)
     dates: set[dt.date] = field(default_factory=set)
-    days: dict[dt.date, tuple[dt.datetime, dt.datetime]] = field(default_factory=dict)
     _seen: list[pl.DataFrame] = field(default_factory=list)
     _seen_rows: int = 0
     _anchor: int | None = None
@@ -160,9 +157,7 @@ class Scan:
             self.misplaced[path] += rows.select(wrong.sum()).item()
         if isinstance(rows.schema[WHEN], pl.Datetime):
             self._measure(rows[WHEN])
-            self._note_days(rows)
-        else:
-            self.dates.update(rows[WHEN].unique().to_list())
+        self.dates.update(rows[WHEN].dt.date().unique().to_list())
         self._seen_rows += rows.height
         if self._seen_rows <= MAX_COMPARED:
             self._seen.append(rows.select(KEY, WHEN))
@@ -176,11 +171,3 @@ class Scan:
         if self._anchor is None:
             self._anchor = int(seconds[0])
         self._step = math.gcd(self._step, int(np.gcd.reduce(seconds - self._anchor)))
-
-    def _note_days(self, rows: pl.DataFrame) -> None:
-        days = rows.group_by(pl.col(WHEN).dt.date().alias("day")).agg(
-            pl.col(WHEN).min().alias("first"), pl.col(WHEN).max().alias("last")
-        )
-        for day, first, last in days.rows():
-            known = self.days.get(day, (first, last))
-            self.days[day] = (min(first, known[0]), max(last, known[1]))
