@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline_defs.markets.market import market
 from pipeline_defs.migration import ledger
 from pipeline_defs.migration.assembling import digest_of
-from pipeline_defs.migration.moving import Mover, Registered
+from pipeline_defs.migration.moving import OLD_FILES, Mover, Registered
 from pipeline_defs.migration.naming import bundle_name, describe_contracts, source_name
 from pipeline_defs.migration.stamping import stamps_of
 from pipeline_defs.progress import ignore
@@ -40,9 +40,6 @@ REASONS: Final[dict[str, str]] = {
     SOURCE_TAKEN: "A bundle of another store, or a name that differs in hyphens only, is stored under its source.",
 }
 """Why a bundle that the plan takes is quarantined after all."""
-
-LEFT_OUT: Final = "not_named"
-"""The plan's reason for bundles that were not asked for: they keep what the ledger says of them."""
 
 
 def prepare(plan: BundlePlan, stamps: Mapping[str, Stamps]) -> tuple[BundlePlan, Stamps | None]:
@@ -87,7 +84,7 @@ def prepare(plan: BundlePlan, stamps: Mapping[str, Stamps]) -> tuple[BundlePlan,
 def apply_plan(
     warehouse: Warehouse,
     plan: Plan,
-    readers: Readers,
+    readers: Readers = OLD_FILES,
     *,
     system: str = "rustybt",
     stamps: Mapping[str, Stamps] | None = None,
@@ -103,8 +100,8 @@ def apply_plan(
         Running and migrated.
     plan : Plan
         Of one store.
-    readers : Readers
-        That read its files.
+    readers : Readers, optional
+        That read its files; default those of old stores.
     system : str, default "rustybt"
         First part of the sources' names.
     stamps : mapping of str to {"start", "end"}, optional
@@ -119,7 +116,7 @@ def apply_plan(
     Returns
     -------
     list of Outcome
-        One for each bundle and cached answer of the plan, but for those that were not asked for.
+        One for each bundle and cached answer of the plan.
 
     Raises
     ------
@@ -129,8 +126,7 @@ def apply_plan(
     """
     outcomes = []
     with ledger.one_at_a_time(warehouse), PersistentConnection(warehouse) as connection:
-        wanted = [one for one in (*plan.bundles, *plan.caches) if one.reason != LEFT_OUT]
-        prepared = [prepare(one, stamps or {}) for one in wanted]
+        prepared = [prepare(one, stamps or {}) for one in (*plan.bundles, *plan.caches)]
 
         def register(session: psycopg.Connection) -> list[Registered]:
             with session.transaction():

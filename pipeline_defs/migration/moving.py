@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import polars as pl
-
 from pipeline_defs.errors import SourceError
 from pipeline_defs.migration import ledger
 from pipeline_defs.migration.assembling import Assembly, layout_of, open_spools
-from pipeline_defs.migration.frames import ACTION_SCHEMA
+from pipeline_defs.migration.reading import check_unchanged, read_actions, read_series
 from pipeline_defs.migration.reconciling import reconcile
 from pipeline_defs.progress import Step
 from pipeline_defs.schema.batches import SourceMetadata
@@ -24,6 +22,7 @@ from pipeline_defs.warehouse.named_bundles import BundleMember, add_to_bundle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import polars as pl
     import psycopg
 
     from pipeline_defs.migration.frames import SeriesChunk
@@ -137,7 +136,18 @@ class Readers:
     """
 
     series: Callable[[BundlePlan], Iterable[SeriesChunk]]
-    actions: Callable[[BundlePlan], pl.DataFrame] = lambda _: pl.DataFrame(schema=ACTION_SCHEMA)
+    actions: Callable[[BundlePlan], pl.DataFrame]
+
+
+def read_files(plan: BundlePlan) -> Iterable[SeriesChunk]:
+    """Read the bars of a bundle from its files, once they were seen to be those that were planned."""
+    check_unchanged(plan)
+    for bar_seconds in plan.bundle.bar_lengths:
+        yield from read_series(plan, bar_seconds)
+
+
+OLD_FILES: Final = Readers(read_files, read_actions)
+"""The readers of what old stores hold."""
 
 
 @dataclass(frozen=True, slots=True)

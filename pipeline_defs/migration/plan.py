@@ -135,6 +135,8 @@ class BundlePlan:
         In the order of the bundle's symbols.
     refused : int
         Lines that are no bar at all.
+    actions : int
+        Corporate actions that `pipeline_defs.migration.reading.read_actions` gives.
     notes : tuple of Note
         Stated against found.
 
@@ -150,6 +152,7 @@ class BundlePlan:
     files: tuple[PlannedFile, ...] = ()
     series: tuple[SeriesPlan, ...] = ()
     refused: int = 0
+    actions: int = 0
     notes: tuple[Note, ...] = ()
 
     @property

@@ -314,9 +314,9 @@ def test_a_name_that_means_another_instrument_from_a_date_on_is_told_apart(
     ) == [(False, 3), (True, 2)]
 
 
-def test_a_bundle_that_was_not_asked_for_keeps_its_line(move: Move, ask: Ask) -> None:
+def test_a_bundle_that_is_not_in_a_plan_keeps_its_line(move: Move, ask: Ask) -> None:
     move(daily())
-    outcomes = move(daily(reason="not_named"), daily("us", market="US"))
+    outcomes = move(daily("us", market="US"))
 
     assert [one.entry.name for one in outcomes] == ["us"]
     assert ask("SELECT name, state FROM migrated_bundles ORDER BY 1") == [("nse50", "done"), ("us", "done")]
