@@ -78,8 +78,8 @@ def read_series(
             )
             refused = part.refused if everything else part.refused.clear()
             yield SeriesChunk(
-                rows.rename({WHEN: "date" if daily else "timestamp", LINE: "line"}).select(schema),
-                refused.with_columns(pl.lit(file_index, pl.UInt32).alias("file_index")).select(REFUSED_SCHEMA),
+                rows.rename({WHEN: "date" if daily else "timestamp", LINE: "line"}).select(*schema),
+                refused.with_columns(pl.lit(file_index, pl.UInt32).alias("file_index")).select(*REFUSED_SCHEMA),
             )
         if rows_read != file.rows:
             raise _changed(plan.bundle, file, f"it has {rows_read:,} rows, {file.rows:,} were planned")

@@ -149,7 +149,7 @@ class Scan:
         low, high = pl.col("low"), pl.col("high")
         disordered = (high < low) | ~pl.col("open").is_between(low, high) | ~pl.col("close").is_between(low, high)
         self.misordered += rows.select(disordered.sum()).item()
-        partition = _PARTITION.search(f"{path}")
+        partition = _PARTITION.search(path)
         if partition is not None:
             named = dict(zip(("year", "month", "day"), map(int, filter(None, partition.groups())), strict=False))
             when = {"year": pl.col(WHEN).dt.year(), "month": pl.col(WHEN).dt.month(), "day": pl.col(WHEN).dt.day()}
