@@ -20,7 +20,7 @@ from pipeline_defs.schema.tables import DAY
 from pipeline_defs.warehouse.faults import PersistentConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import psycopg
 
@@ -81,6 +81,15 @@ def prepare(plan: BundlePlan, stamps: Mapping[str, Stamps]) -> tuple[BundlePlan,
     return plan, found
 
 
+def foresee(plan: Plan, stamps: Mapping[str, Stamps] | None = None) -> Plan:
+    """Give the plan as it would be carried out, without a database: what `prepare` quarantines is quarantined in it."""
+    return replace(
+        plan,
+        bundles=tuple(prepare(one, stamps or {})[0] for one in plan.bundles),
+        caches=tuple(prepare(one, stamps or {})[0] for one in plan.caches),
+    )
+
+
 def apply_plan(
     warehouse: Warehouse,
     plan: Plan,
@@ -138,6 +147,33 @@ def apply_plan(
             outcomes.append(mover.move(registered))
             on_outcome(outcomes[-1])
     return outcomes
+
+
+def is_left_cache(outcome: Outcome) -> bool:
+    """Tell whether it is a cached answer that stays where it is."""
+    return outcome.entry.state == "quarantined" and outcome.entry.kind == "cache"
+
+
+def exit_code(outcomes: Iterable[Outcome], *, with_caches: bool = False) -> int:
+    """Give what a script is to know of a run.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Of all bundles.
+    with_caches : bool, default False
+        Whether cached answers were asked for; else those that are left count for nothing.
+
+    Returns
+    -------
+    int
+        0 when every bundle is in, with every bar; 1 when one failed; 3 when a bundle or a bar is left in quarantine.
+
+    """
+    meant = [one for one in outcomes if with_caches or not is_left_cache(one)]
+    if any(one.is_failed for one in meant):
+        return 1
+    return 3 if any(one.entry.state == "quarantined" or one.left_out for one in meant) else 0
 
 
 def _register(

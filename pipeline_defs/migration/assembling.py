@@ -239,7 +239,7 @@ class Assembly:
         rows = [
             (
                 index,
-                str(bundle.folder / one.path),
+                str(bundle.folder.absolute() / one.path),
                 None,
                 f"{self.plan.name}/{one.path}",
                 one.sha256,

@@ -52,7 +52,7 @@ WHERE b.state IN ('planned', 'quarantined', 'rolled_back')
 """
 
 _ENTRY: Final = """
-SELECT bundle_id, name, source, bundle_name, market, stamps, state, reason, detail, next_step, digest, rows_found,
+SELECT bundle_id, name, kind, source, bundle_name, market, stamps, state, reason, detail, next_step, digest, rows_found,
        rows_stored, rows_quarantined, lines_refused
 FROM migrated_bundles WHERE (store_id = %(store_id)s AND name = %(name)s) OR bundle_id = %(bundle_id)s
 """
@@ -101,6 +101,8 @@ class Entry:
         Row of ``migrated_bundles``.
     name : str
         Of the bundle, or of the cached answer.
+    kind : str
+        ``parquet``, ``bcolz``, ``csvdir`` or ``cache``.
     source, bundle_name : str or None
         Names in the warehouse.
     market : str or None
@@ -124,6 +126,7 @@ class Entry:
 
     bundle_id: int
     name: str
+    kind: str
     source: str | None
     bundle_name: str | None
     market: str | None
@@ -156,7 +159,7 @@ def one_at_a_time(warehouse: Warehouse) -> Iterator[None]:
 
 def register_store(connection: psycopg.Connection, system: str, plan: Plan) -> int:
     """Write a store's newest plan; give its number."""
-    told = {"system": system, "root": str(plan.store.root), "plan": plan.to_json()}
+    told = {"system": system, "root": str(plan.store.root.absolute()), "plan": plan.to_json()}
     connection.execute(_STORE, told)
     (row,) = connection.execute(_STORE_ID, told).fetchall()
     return int(row[0])

@@ -13,7 +13,7 @@ from pipeline_defs.errors import SourceError
 from pipeline_defs.migration import ledger
 from pipeline_defs.migration.assembling import Assembly, layout_of, open_spools
 from pipeline_defs.migration.reading import check_unchanged, read_actions, read_series
-from pipeline_defs.migration.reconciling import reconcile
+from pipeline_defs.migration.reconciling import count_left_out, reconcile
 from pipeline_defs.progress import Step
 from pipeline_defs.schema.batches import SourceMetadata
 from pipeline_defs.warehouse.loading_days import import_days
@@ -88,12 +88,15 @@ class Outcome:
         It was moved in before, and nothing was to be done.
     stored_now : int
         Rows that this run stored.
+    left_out : int
+        Bars and lines of a bundle that is done which are in no table, but for days without a trade and repetitions.
 
     """
 
     entry: Entry
     was_done: bool = False
     stored_now: int = 0
+    left_out: int = 0
 
     @property
     def is_failed(self) -> bool:
@@ -119,6 +122,7 @@ class Outcome:
             "rows_quarantined": one.rows_quarantined,
             "lines_refused": one.lines_refused,
             "stored_now": self.stored_now,
+            "left_out": self.left_out,
         }
 
 
@@ -197,7 +201,10 @@ class Mover:
         if entry.state == "quarantined":
             return Outcome(entry)
         if entry.state == "done" and (plan.decision != "take" or entry.digest == registered.digest):
-            return Outcome(entry, was_done=True)
+            left_out = self.connection.run(
+                lambda session: count_left_out(session, entry.bundle_id), f"bundle {entry.name}"
+            )
+            return Outcome(entry, was_done=True, left_out=left_out)
         if plan.decision != "take" or entry.digest != registered.digest:
             return self._changed(registered)
         self.connection.run(lambda session: ledger.begin_bundle(session, entry.bundle_id), f"bundle {entry.name}")
@@ -237,7 +244,7 @@ class Mover:
         return SourceMetadata(
             source=str(entry.source),
             source_type="file",
-            source_url=plan.bundle.folder.as_uri() if plan.bundle.folder.is_absolute() else str(plan.bundle.folder),
+            source_url=plan.bundle.folder.absolute().as_uri(),
             api_version=f"{self.system} {layout_of(plan)}",
             supports_live=False,
         )
@@ -245,7 +252,7 @@ class Mover:
     def _finish(self, entry: Entry, stored: int) -> Outcome:
         """Hold what is stored against what was found; only what adds up is done."""
 
-        def finish(session: psycopg.Connection) -> str | None:
+        def finish(session: psycopg.Connection) -> str | int:
             with session.transaction():
                 held = reconcile(session, entry.bundle_id, str(entry.source))
                 wrong = [str(one) for one in held.differences]
@@ -263,18 +270,18 @@ class Mover:
                 add_to_bundle(session, str(entry.bundle_name), members)
                 counts = {"stored": held.stored, "quarantined": held.quarantined}
                 session.execute(_FINISH, {"bundle_id": entry.bundle_id, **counts})
-                return None
+                return held.left_out
 
-        wrong = self.connection.run(finish, f"bundle {entry.name}")
-        if wrong is not None:
+        ended = self.connection.run(finish, f"bundle {entry.name}")
+        if isinstance(ended, str):
             return self._failed(
                 entry,
                 NOT_RECONCILED,
-                wrong,
+                ended,
                 f"roll it back with 'pipeline migrate {self.system} --roll-back --bundle {entry.name}' and report it",
                 stored,
             )
-        return Outcome(self._read(entry), stored_now=stored)
+        return Outcome(self._read(entry), stored_now=stored, left_out=ended)
 
     def _changed(self, registered: Registered) -> Outcome:
         plan, entry = registered.plan, registered.entry

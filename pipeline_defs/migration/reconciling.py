@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
+NOTHING_LOST: Final = frozenset({"no_trade", "duplicate"})
+"""Reasons for which a line is not stored though the tables lack nothing of what it says."""
+
 _GROUPS: Final = (
     "SELECT DISTINCT dataset, bar_seconds FROM migrated_series WHERE bundle_id = %(bundle_id)s ORDER BY 1, 2"
 )
@@ -58,7 +61,9 @@ FROM migrated_series WHERE bundle_id = %(bundle_id)s AND NOT is_reconciled ORDER
 
 _TOTALS: Final = """
 SELECT coalesce(sum(rows_stored), 0)::bigint, coalesce(sum(rows_quarantined), 0)::bigint,
-       (SELECT count(*) FROM migrated_refusals WHERE bundle_id = %(bundle_id)s AND symbol IS NULL)
+       (SELECT count(*) FROM migrated_refusals WHERE bundle_id = %(bundle_id)s AND symbol IS NULL),
+       (SELECT count(*) FROM migrated_refusals
+        WHERE bundle_id = %(bundle_id)s AND reason <> ALL (%(nothing_lost)s::text[]))
 FROM migrated_series WHERE bundle_id = %(bundle_id)s
 """
 
@@ -109,6 +114,9 @@ class Reconciliation:
         Bars in the observation tables, and among the refused lines.
     lines : int
         Refused lines that are no bar.
+    left_out : int
+        Bars and lines that say something and are in no table: without days on which nothing traded, and without
+        repetitions of what is stored.
     differences : tuple of Difference
         Empty when everything adds up.
 
@@ -117,6 +125,7 @@ class Reconciliation:
     stored: int
     quarantined: int
     lines: int
+    left_out: int
     differences: tuple[Difference, ...]
 
 
@@ -144,5 +153,15 @@ def reconcile(connection: psycopg.Connection, bundle_id: int, source: str) -> Re
         statement = _COUNT.replace("{table}", dataset).encode()
         connection.execute(statement, {**told, "dataset": dataset, "bar_seconds": bar_seconds})
     differences = tuple(Difference(*row) for row in connection.execute(_DIFFERENCES, told).fetchall())
-    ((stored, quarantined, lines),) = connection.execute(_TOTALS, told).fetchall()
-    return Reconciliation(stored, quarantined, lines, differences)
+    return Reconciliation(*_totals(connection, bundle_id), differences)
+
+
+def count_left_out(connection: psycopg.Connection, bundle_id: int) -> int:
+    """Count what is in no table of a bundle that was reconciled; see `Reconciliation`."""
+    return _totals(connection, bundle_id)[-1]
+
+
+def _totals(connection: psycopg.Connection, bundle_id: int) -> tuple[int, int, int, int]:
+    told = {"bundle_id": bundle_id, "nothing_lost": sorted(NOTHING_LOST)}
+    ((stored, quarantined, lines, left_out),) = connection.execute(_TOTALS, told).fetchall()
+    return int(stored), int(quarantined), int(lines), int(left_out)
