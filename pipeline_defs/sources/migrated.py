@@ -2,21 +2,17 @@
 
 Their history is whole and nothing will come after it, so they have no assets, no freshness and no gaps; nobody can ask
 them again. What is stored of them is read, checked, compared and exported like that of any source.
+
+Standard library only, as the registry.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import MARKETS
-from pipeline_defs.schema.batches import Source, SourceMetadata
 from pipeline_defs.sources.entry import SourceEntry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 
 SYSTEMS: Final = ("rustybt", "csvdir")
 """First part of the names."""
@@ -48,44 +44,9 @@ def migrated_entry(name: str) -> SourceEntry:
             next_step="list them with 'pipeline migrate rustybt --dry-run'",
         )
     return SourceEntry(
-        "pipeline_defs.sources.migrated:MigratedSource",
+        "pipeline_defs.sources.migrated_source:MigratedSource",
         source_type="file",
         market=name.split("/")[1].upper(),
         tables=("spot_prices", "equity_daily"),
         meaning="Moved in from another system's store.",
     )
-
-
-class MigratedSource(Source):
-    """A source that has given everything it had.
-
-    Parameters
-    ----------
-    name : str
-        As its observations are stored.
-
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_metadata(self) -> SourceMetadata:
-        """Describe it; where each bundle came from is in its loads."""
-        return SourceMetadata(self.name, "file", self.name, "moved in", supports_live=False)
-
-    def fetch(self, request: ImportRequest) -> Iterator[ImportBatch]:
-        """Refuse: a store is moved in as a whole.
-
-        Raises
-        ------
-        SourceError
-            Always.
-
-        """
-        del request
-        system, _, bundle = self.name.split("/", _PARTS - 1)
-        raise SourceError(
-            "a moved-in bundle cannot be imported again by itself",
-            where=self.name,
-            next_step=f"run 'pipeline migrate {system}', after --roll-back --bundle {bundle} if its files have changed",
-        )

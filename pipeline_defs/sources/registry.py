@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.sources.entry import SourceEntry
-from pipeline_defs.sources.migrated import MigratedSource, is_migrated, migrated_entry
+from pipeline_defs.sources.migrated import is_migrated, migrated_entry
 from pipeline_defs.sources.places import universe_market
 from pipeline_defs.sources.plugins import find_plugins
 
@@ -147,9 +147,9 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    if is_migrated(name):
-        return MigratedSource(name.replace("-", "_"))
     source_class = _source_class(name.replace("-", "_"))
+    if is_migrated(name):
+        config["name"] = name.replace("-", "_")
     fields = inspect.signature(source_class).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:

@@ -79,6 +79,24 @@ def batch_of(rows: list[tuple[int, dt.date, str]], refused: list[tuple[int, int,
     )
 
 
+SAME = (
+    """SELECT "timestamp", instrument_id, o.bar_seconds, sequence, open, high, low, close, volume, trade_date
+       FROM equity_daily AS o JOIN loads AS l USING (load_id) WHERE l.source = %s ORDER BY 1, 2""",
+    """SELECT trade_date, dataset, bar_seconds, underlying, status, rows_read, rows_stored, rows_quarantined, checksum,
+              message, delivery_digest, delivery_parts, committed_at < 'infinity'
+       FROM loads WHERE source = %s ORDER BY 1""",
+    """SELECT trade_date, file_index, path, member, logical_name, sha256, size_bytes, layout
+       FROM load_files JOIN loads USING (load_id) WHERE source = %s ORDER BY 1, 2""",
+    """SELECT trade_date, instrument_id, file_index FROM load_instruments JOIN loads USING (load_id)
+       WHERE source = %s ORDER BY 1, 2, 3""",
+    """SELECT trade_date, file_index, line, reason, text FROM quarantine JOIN loads USING (load_id)
+       WHERE source = %s ORDER BY 1, 2, 3""",
+    """SELECT a.instrument_id, ex_date, kind, value, trade_date
+       FROM corporate_actions AS a JOIN loads USING (load_id) WHERE a.source = %s""",
+    """SELECT symbol, instrument_id FROM instrument_aliases WHERE source = %s ORDER BY 1""",
+)
+"""What an import leaves, by its source."""
+
 FULL = batch_of(
     [(key, day, f"10{number}.05") for key in (0, 1) for number, day in enumerate(DAYS) if (key, number) != (1, 1)],
     [(0, 90, DAYS[1], "high_below_low"), (1, 91, dt.date(2023, 1, 7), "not_a_session")],
@@ -111,22 +129,7 @@ def test_days_at_once_and_one_by_one_leave_the_same(
     assert load_days(full) == 5
     list(import_source(warehouse, StubSource(*full.batches(), name="apart"), ImportRequest()))
 
-    same = (
-        'SELECT "timestamp", instrument_id, o.bar_seconds, sequence, open, high, low, close, volume, trade_date'
-        " FROM equity_daily AS o JOIN loads AS l USING (load_id) WHERE l.source = %s ORDER BY 1, 2",
-        "SELECT trade_date, dataset, bar_seconds, underlying, status, rows_read, rows_stored, rows_quarantined, checksum,"
-        " message, delivery_digest, delivery_parts, committed_at < 'infinity' FROM loads WHERE source = %s ORDER BY 1",
-        "SELECT trade_date, file_index, path, member, logical_name, sha256, size_bytes, layout FROM load_files"
-        " JOIN loads USING (load_id) WHERE source = %s ORDER BY 1, 2",
-        "SELECT trade_date, instrument_id, file_index FROM load_instruments JOIN loads USING (load_id)"
-        " WHERE source = %s ORDER BY 1, 2, 3",
-        "SELECT trade_date, file_index, line, reason, text FROM quarantine JOIN loads USING (load_id)"
-        " WHERE source = %s ORDER BY 1, 2, 3",
-        "SELECT a.instrument_id, ex_date, kind, value, trade_date FROM corporate_actions AS a"
-        " JOIN loads USING (load_id) WHERE a.source = %s",
-        "SELECT symbol, instrument_id FROM instrument_aliases WHERE source = %s ORDER BY 1",
-    )
-    for query in same:
+    for query in SAME:
         together = ask(query, "together")
         assert together == ask(query, "apart"), query
         assert together, query

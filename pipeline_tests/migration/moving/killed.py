@@ -15,6 +15,8 @@ from pipeline_defs.migration import moving
 from pipeline_defs.migration.applying import apply_plan
 from pipeline_defs.warehouse import loading_days
 from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.named_bundles import add_to_bundle
+from pipeline_defs.warehouse.transport import copy_in
 from pipeline_tests.migration.moving.made import MONDAY, Made, days, readers_of, store_of
 
 if TYPE_CHECKING:
@@ -49,7 +51,6 @@ class Killer:
 
 def main(url: str, point: str) -> None:
     killer = Killer(point)
-    copy_in, add_to_bundle = loading_days.copy_in, moving.add_to_bundle
 
     def copying(connection: Any, table: str, *rest: Any, **more: Any) -> None:
         copy_in(connection, table, *rest, **more)
@@ -64,7 +65,7 @@ def main(url: str, point: str) -> None:
         del step
         killer.reached("step")
 
-    loading_days.copy_in, moving.add_to_bundle = copying, adding  # type: ignore[assignment]
+    vars(loading_days)["copy_in"], vars(moving)["add_to_bundle"] = copying, adding
     made = long_bundle()
     apply_plan(Warehouse(url), store_of(made), readers_of(made), on_progress=stepping)
 

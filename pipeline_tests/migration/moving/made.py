@@ -70,10 +70,10 @@ class Made:
                 seconds,
                 self.kind,
                 own.height,
-                own[when].min(),
-                own[when].max(),
-                own["close"].sum(),
-                own["volume"].sum() or Decimal(0),
+                own[when].sort()[0],
+                own[when].sort()[-1],
+                sum(own["close"], Decimal(0)),
+                sum(own["volume"].drop_nulls(), Decimal(0)),
             )
             for number, ((symbol,), own) in enumerate(frame.group_by("symbol", maintain_order=True), start=1)
         )

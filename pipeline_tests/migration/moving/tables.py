@@ -35,6 +35,7 @@ def table_checksums(warehouse: Warehouse, without: Iterable[str] = ()) -> dict[s
             if table in left_out:
                 continue
             shown = ", ".join(f'"{name}"' for name in columns if name not in left_out)
-            query = f"SELECT count(*) || ' ' || coalesce(md5(string_agg(r, E'\\n' ORDER BY r)), '') FROM (SELECT row({shown})::text AS r FROM \"{table}\") AS t"  # noqa: E501, S608
+            rows = f'SELECT row({shown})::text AS r FROM "{table}"'
+            query = f"SELECT count(*) || ' ' || coalesce(md5(string_agg(r, '|' ORDER BY r)), '') FROM ({rows}) AS t"
             ((sums[table],),) = connection.execute(query.encode()).fetchall()
     return sums

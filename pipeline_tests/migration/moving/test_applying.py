@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
-from pipeline_defs.migration.legacy import LegacyQuality
+from pipeline_defs.migration import moving
 from pipeline_defs.migration.applying import apply_plan
+from pipeline_defs.migration.legacy import LegacyQuality
+from pipeline_defs.warehouse.loading_days import import_days
 from pipeline_defs.warehouse.named_bundles import read_bundle
 from pipeline_tests.migration.moving.made import MONDAY, Made, days, minutes, readers_of, store_of
 
@@ -159,7 +163,7 @@ def test_minutes_stamped_at_their_end_are_not_shifted(move: Move, ask: Ask) -> N
     assert ask('SELECT max("timestamp") FROM spot_prices') == [(dt.datetime(2023, 1, 2, 10, tzinfo=dt.UTC),)]
 
 
-def test_minutes_of_which_nobody_knows_the_end_wait_until_somebody_says_it(move: Move, ask: Ask) -> None:
+def test_minutes_of_which_nobody_knows_the_end_wait_until_somebody_says_it(move: Move) -> None:
     made = Made("part", [("NIFTY", stamp, "18000") for stamp in minutes(NSE_OPEN + dt.timedelta(hours=1), 10)])
     (asked,) = move(made)
 
@@ -216,7 +220,18 @@ def test_the_old_name_becomes_a_named_bundle_with_the_old_symbols(move: Move, wa
 
 
 def test_the_whole_quality_history_is_kept_also_of_what_is_quarantined(move: Move, ask: Ask) -> None:
-    earlier = LegacyQuality(8, dt.datetime(2025, 1, 1, tzinfo=dt.UTC), True, 9, WEEK[0], WEEK[1], (), 0, 0, 0)
+    earlier = LegacyQuality(
+        8,
+        validated_at=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+        passed=True,
+        row_count=9,
+        start=WEEK[0],
+        end=WEEK[1],
+        missing_days=(),
+        missing_days_count=0,
+        outlier_count=0,
+        ohlcv_violations=0,
+    )
     later = LegacyQuality(8, None, None, None, None, None, ("2023-01-07",), 1, 2, 3)
     move(daily(quality=(earlier, later)), daily("left", quality=(later,), reason="sids_reused"))
 
@@ -263,17 +278,9 @@ def test_files_that_change_while_they_are_read_fail_the_bundle(warehouse: Wareho
 def test_a_row_that_is_lost_on_the_way_fails_the_bundle_and_names_the_symbol(
     warehouse: Warehouse, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline_defs.migration import moving
-
     def lose(connection: Any, metadata: Any, batch: Any, **more: Any) -> int:
-        import dataclasses
-
-        import polars as pl
-
-        from pipeline_defs.warehouse.loading_days import import_days
-
         kept = batch.observations.filter(pl.col("close") != Decimal("103.05"))
-        return import_days(connection, metadata, dataclasses.replace(batch, observations=kept), **more)
+        return import_days(connection, metadata, replace(batch, observations=kept), **more)
 
     monkeypatch.setattr(moving, "import_days", lose)
     made = daily(symbols=("TCS",))

@@ -29,7 +29,7 @@ TIMES: Final = (
     *("committed_at", "fetched_at", "known_from", "known_at", "instant", "planned_at", "started_at", "finished_at"),
     *("created_at",),
 )
-"""When something happened differs between two runs, and so do the numbers of loads after a transaction that was lost."""
+"""When something happened differs between two runs; so do the numbers of loads after a transaction that was lost."""
 
 
 @pytest.fixture

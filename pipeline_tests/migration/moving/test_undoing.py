@@ -37,7 +37,18 @@ def shares(name: str, *symbols: str, **more: Any) -> Made:
 def full(name: str = "full") -> Made:
     """A bundle with something of everything that a migration writes."""
     saturday = dt.date(2023, 1, 7)
-    quality = LegacyQuality(10, dt.datetime(2025, 1, 1, tzinfo=dt.UTC), False, 5, WEEK[0], WEEK[4], (), 0, 0, 1)
+    quality = LegacyQuality(
+        10,
+        dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+        passed=False,
+        row_count=5,
+        start=WEEK[0],
+        end=WEEK[4],
+        missing_days=(),
+        missing_days_count=0,
+        outlier_count=0,
+        ohlcv_violations=1,
+    )
     made = shares(name, "TCS", "INFY", quality=(quality,), refused=[(3, "bad_price", "x")])
     made.rows += [("TCS", saturday, "9"), ("INFY", WEEK[0], "7")]
     made.actions = [("TCS", WEEK[2], "split", "2"), ("INFY", WEEK[3], "dividend", "0.5")]
@@ -124,9 +135,9 @@ def test_catalogs_that_were_made_of_it_are_named(move: Move, warehouse: Warehous
     move(shares("first", "TCS"))
     with warehouse.connect() as connection:
         connection.execute(
-            "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows, load_ids,"
-            " verification) SELECT 'lean', 'TCS', '2023-01-01', '2023-01-31', 'p', 'h', 'e', 5, array_agg(load_id), '{}'"
-            " FROM loads"
+            "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
+            " load_ids, verification)"
+            " SELECT 'lean', 'TCS', '2023-01-01', '2023-01-31', 'p', 'h', 'e', 5, array_agg(load_id), '{}' FROM loads"
         )
 
     (undone,) = roll_back(warehouse)
