@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import click
+from typing import Annotated
+
+import typer
 
 from pipeline_defs.settings import load_settings
 
 
-@click.command()
-@click.option("--test", "is_test", is_flag=True, help="Send a message through each of them now.")
-def alerts(is_test: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def alerts(
+    *,
+    is_test: Annotated[bool, typer.Option("--test", help="Send a message through each of them now.")] = False,
+) -> None:
     """Show which notifiers PIPELINE_ALERTS switches on, and whether each can be made.
 
     Exit code 0 only if all of them work (with --test: took the message).
@@ -23,7 +26,7 @@ def alerts(is_test: bool) -> None:  # noqa: FBT001 -- click passes flags by name
 
     names = chosen_names()
     if not names:
-        click.echo(f"alerts are off ({VARIABLE})")
+        typer.echo(f"alerts are off ({VARIABLE})")
         return
     message = compose([Alert("test", "pipeline alerts --test", error="nothing is wrong: somebody tries the notifiers")])
     failed = False
@@ -34,16 +37,20 @@ def alerts(is_test: bool) -> None:  # noqa: FBT001 -- click passes flags by name
         except PipelineError as trouble:
             error = str(trouble)
         failed = failed or error is not None
-        click.echo(f"{name}: {error or ('took the message' if is_test else 'ready')}", err=error is not None)
-    click.echo(f"at most one message in {every_seconds():.0f} s; the log file is {log_path()}")
+        typer.echo(f"{name}: {error or ('took the message' if is_test else 'ready')}", err=error is not None)
+    typer.echo(f"at most one message in {every_seconds():.0f} s; the log file is {log_path()}")
     if failed:
         raise SystemExit(1)
 
 
-@click.command()
-@click.option("--set", "setting", nargs=2, metavar="SOURCE LIMIT", help="Let so many runs ask a source at once.")
-@click.option("--reset", metavar="SOURCE", help="Take a setting back.")
-def pools(setting: tuple[str, str] | None, reset: str | None) -> None:
+def pools(
+    *,
+    setting: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--set", help="Let so many runs ask a source at once.", metavar="SOURCE LIMIT"),
+    ] = None,
+    reset: Annotated[str | None, typer.Option("--reset", help="Take a setting back.", metavar="SOURCE")] = None,
+) -> None:
     """Show how many runs may ask each API source at once; the limit holds on the instance of this PIPELINE_HOME."""
     from pipeline_defs.errors import ConfigurationError  # noqa: PLC0415
     from pipeline_defs.orchestration.pools import pool_limits, set_pool_limit  # noqa: PLC0415 -- imports dagster
@@ -58,4 +65,4 @@ def pools(setting: tuple[str, str] | None, reset: str | None) -> None:
         if reset is not None:
             set_pool_limit(instance, reset, None)
         for pool, (runs, is_set) in pool_limits(instance).items():
-            click.echo(f"{pool:<22} {runs:>3} at once{'' if is_set else ', by default'}")
+            typer.echo(f"{pool:<22} {runs:>3} at once{'' if is_set else ', by default'}")

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.options import AsJson, AsJsonLines, parse_date
 from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from pipeline_defs.rehearsing import FileOutcome
     from pipeline_defs.schema.batches import ImportRequest, Source
     from pipeline_defs.warehouse.reports import LoadReport
 
 
-@click.command("import")
-@click.option("--source", "source_name", required=True, help="Adapter, e.g. nse-csv.")
-@click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="What the columns of one's own files mean (TOML).")
-@click.option("--underlying", help="Only this underlying.")
-@click.option("--table", "tables", multiple=True, help="Only this table of an API; may be repeated.")
-@click.option("--start-date", type=DATE, help="First trade date, inclusive.")
-@click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
-@click.option("--reread", is_flag=True, help="Also read, or ask for, what is known and stored already.")
-@click.option("--dry-run", is_flag=True, help="Read and judge everything, and show how; store nothing. Files only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_data(
-    source_name: str,
-    path: Path | None,
-    mapping: Path | None,
-    underlying: str | None,
-    tables: tuple[str, ...],
-    start_date: dt.date | None,
-    end_date: dt.date | None,
-    reread: bool,  # noqa: FBT001 -- click passes flags by name
-    dry_run: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    *,
+    source_name: Annotated[str, typer.Option("--source", help="Adapter, e.g. nse-csv.")],
+    path: Annotated[Path | None, typer.Option("--path", help="File or folder to read.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="What the columns of one's own files mean (TOML).")
+    ] = None,
+    underlying: Annotated[str | None, typer.Option("--underlying", help="Only this underlying.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", help="Only this table of an API; may be repeated.")
+    ] = None,
+    start_date: Annotated[
+        dt.date | None, typer.Option("--start-date", help="First trade date, inclusive.", parser=parse_date)
+    ] = None,
+    end_date: Annotated[
+        dt.date | None, typer.Option("--end-date", help="Last trade date, inclusive.", parser=parse_date)
+    ] = None,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Also read, or ask for, what is known and stored already.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and judge everything, and show how; store nothing. Files only.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import files or an API's data into the warehouse.
 
@@ -63,7 +64,7 @@ def import_data(
             return
         settings = load_settings()
         archive = open_raw_archive(settings, source.name)
-        wanted = frozenset(tables) or None
+        wanted = frozenset(tables or ()) or None
         request = ImportRequest(start_date, end_date, underlying, path, tables=wanted, archive=archive)
         warehouse = open_warehouse(settings)
         with progress_bar(quiet=as_json) as shown:
@@ -74,10 +75,10 @@ def import_data(
         refuse_damage(reports)
     except PipelineError as error:
         if as_json and not dry_run:
-            click.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
+            typer.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
         raise
     if as_json:
-        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
+        typer.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
 
 
 def _rehearse(source: Source, request: ImportRequest, *, as_json: bool) -> None:
@@ -86,18 +87,18 @@ def _rehearse(source: Source, request: ImportRequest, *, as_json: bool) -> None:
 
     told = rehearse(source, request)
     if as_json:
-        click.echo(json.dumps(told.to_json(), ensure_ascii=False))
+        typer.echo(json.dumps(told.to_json(), ensure_ascii=False))
     else:
         for file in told.files:
             _show_file(file)
         for one in told.partitions:
             outcome = "would be stored" if one.damage is None else f"nothing would be stored: {one.damage}"
             place = f"{one.dataset} {one.trade_date} {_resolution(one.bar_seconds)}"
-            click.echo(f"{place}: {one.good} good, {one.refused} refused; {outcome}")
+            typer.echo(f"{place}: {one.good} good, {one.refused} refused; {outcome}")
         if told.first_refused:
-            click.echo(f"the first {len(told.first_refused)} refused lines:")
+            typer.echo(f"the first {len(told.first_refused)} refused lines:")
         for line in told.first_refused:
-            click.echo(f"  {line}")
+            typer.echo(f"  {line}")
     if told.error is not None:
         raise told.error
     if not told.is_importable:
@@ -107,7 +108,7 @@ def _rehearse(source: Source, request: ImportRequest, *, as_json: bool) -> None:
 def _show_file(file: FileOutcome) -> None:
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(file.refused.items())) or "none refused"
     preview = file.preview
-    click.echo(f"{file.path}{'' if preview is None else f' ({preview.layout})'}: {file.good} good; {refused}")
+    typer.echo(f"{file.path}{'' if preview is None else f' ({preview.layout})'}: {file.good} good; {refused}")
     if preview is None:
         return
     for column in preview.columns:
@@ -115,11 +116,11 @@ def _show_file(file: FileOutcome) -> None:
             f"{text!r}" + (" is blank" if not text else " cannot be read" if read is None else f" = {read}")
             for text, read in column.values
         )
-        click.echo(f"  {column.column} -> {column.field} ({column.kind}): {values or 'no row'}")
+        typer.echo(f"  {column.column} -> {column.field} ({column.kind}): {values or 'no row'}")
     if preview.fixed:
-        click.echo(f"  in all rows: {', '.join(f'{name} = {value}' for name, value in preview.fixed.items())}")
+        typer.echo(f"  in all rows: {', '.join(f'{name} = {value}' for name, value in preview.fixed.items())}")
     if preview.left_alone:
-        click.echo(f"  left alone: {', '.join(preview.left_alone)}")
+        typer.echo(f"  left alone: {', '.join(preview.left_alone)}")
 
 
 def _resolution(bar_seconds: int) -> str:
@@ -137,11 +138,14 @@ def _line(report: LoadReport) -> str:
     )
 
 
-@click.command()
-@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
-@click.option("--force", is_flag=True, help="Also if a newer load has filled the partition: it becomes what it was.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def replay(load_id: int, force: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def replay(
+    *,
+    load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if a newer load has filled the partition: it becomes what it was.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Import once more what a load read, from the raw archive.
 
     Nothing changes unless the code that reads it, or the rows, have changed since.
@@ -152,20 +156,21 @@ def replay(load_id: int, force: bool, as_json: bool) -> None:  # noqa: FBT001 --
     settings = load_settings()
     reports = list(replay_load(open_warehouse(settings), settings, load_id, force=force))
     if as_json:
-        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
+        typer.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
     else:
         for report in reports:
-            click.echo(_line(report))
+            typer.echo(_line(report))
 
 
-@click.command()
-@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def quarantine(load_id: int, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def quarantine(
+    *,
+    load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
+    as_json: AsJsonLines = False,
+) -> None:
     """List the lines of a load that were refused, with file, line and reason."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.listing import list_quarantine  # noqa: PLC0415
 
     for line in list_quarantine(open_warehouse(load_settings()), load_id):
         place = line.file if line.member is None else f"{line.file}!{line.member}"
-        click.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")
+        typer.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")

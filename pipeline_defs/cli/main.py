@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Annotated, Final
 
-import click
+import typer
+from typer.main import get_command
 
 import pipeline_defs
 from pipeline_defs.cli.automation import alerts, pools
@@ -14,6 +16,7 @@ from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
 from pipeline_defs.cli.export import export
 from pipeline_defs.cli.gaps import backfill, gaps
+from pipeline_defs.cli.help_page import PanelGroup
 from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, quarantine, replay
 from pipeline_defs.cli.interface import ui
@@ -29,10 +32,69 @@ from pipeline_defs.cli.tickers import tickers
 from pipeline_defs.cli.uploads import uploads
 from pipeline_defs.errors import PipelineError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(pipeline_defs.__version__, prog_name="pipeline")
-def commands() -> None:
+    type Command = Callable[..., None] | typer.Typer
+
+BRING_IN: Final = "Bring data in"
+LOOK_AFTER: Final = "Look after it"
+TAKE_OUT: Final = "Take data out"
+OPERATE: Final = "Operate"
+
+COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
+    # A new command is a module of its own and one line here.
+    (BRING_IN, "import", import_data),
+    (BRING_IN, "replay", replay),
+    (BRING_IN, "uploads", uploads),
+    (BRING_IN, "record", record),
+    (BRING_IN, "terms", terms),
+    (BRING_IN, "rates", rates),
+    (BRING_IN, "kite-login", kite_login),
+    (LOOK_AFTER, "quarantine", quarantine),
+    (LOOK_AFTER, "quality", quality),
+    (LOOK_AFTER, "gaps", gaps),
+    (LOOK_AFTER, "backfill", backfill),
+    (LOOK_AFTER, "reconcile", reconcile),
+    (LOOK_AFTER, "corrections", corrections),
+    (LOOK_AFTER, "diff", diff),
+    (LOOK_AFTER, "report", report),
+    (LOOK_AFTER, "tickers", tickers),
+    (TAKE_OUT, "export", export),
+    (TAKE_OUT, "certify", certify),
+    (TAKE_OUT, "storage", storage),
+    (TAKE_OUT, "cache", cache),
+    (OPERATE, "ui", ui),
+    (OPERATE, "db", database),
+    (OPERATE, "doctor", doctor),
+    (OPERATE, "alerts", alerts),
+    (OPERATE, "pools", pools),
+)
+"""Panel of the help page, name, and what it runs: a function, or a group of commands."""
+
+commands = typer.Typer(
+    name="pipeline",
+    cls=PanelGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help pages are plain: see help_page
+)
+"""The whole command line."""
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- how typer calls it
+    if wanted:
+        typer.echo(f"pipeline, version {pipeline_defs.__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _pipeline(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
     """Market data in, one warehouse, engine-verified catalogs out.
 
     State lives under PIPELINE_HOME (default: .pipeline in the clone). PIPELINE_DATABASE_URL points to a
@@ -40,48 +102,33 @@ def commands() -> None:
     """
 
 
-for command in (
-    tickers,
-    import_data,
-    quarantine,
-    quality,
-    gaps,
-    backfill,
-    replay,
-    uploads,
-    record,
-    terms,
-    rates,
-    export,
-    certify,
-    reconcile,
-    corrections,
-    diff,
-    report,
-    storage,
-    cache,
-    database,
-    doctor,
-    kite_login,
-    alerts,
-    pools,
-    ui,
-):
-    commands.add_command(command)
+for _panel, _name, _command in COMMANDS:
+    if isinstance(_command, typer.Typer):
+        commands.add_typer(_command, name=_name, rich_help_panel=_panel)
+    else:
+        commands.command(_name, rich_help_panel=_panel)(_command)
 
 
 def main() -> None:
     """Run the command line; errors raised on purpose become one message and exit code 1."""
+    command = get_command(commands)
+    if "_PIPELINE_COMPLETE" in os.environ:  # a shell asks what could come next
+        command.main(prog_name="pipeline")
     try:
-        sys.exit(commands(standalone_mode=False))
+        # Not command.main(): it ends by itself on an interrupt and on a closed pipe, with exit codes of its own.
+        with command.make_context("pipeline", sys.argv[1:]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
     except PipelineError as error:
-        click.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        typer.echo(f"error: {error.format_message().replace(': Value error, ', ': ')}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read the output has seen enough; what Python would still flush has nowhere to go.
@@ -90,6 +137,7 @@ def main() -> None:
     except Exception as error:
         _explain_database_error(error)
         raise
+    sys.exit(0)
 
 
 def _explain_database_error(error: Exception) -> None:
@@ -98,7 +146,7 @@ def _explain_database_error(error: Exception) -> None:
 
     if isinstance(error, Error):
         state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-        click.echo(
+        typer.echo(
             f"error: the database refused: {str(error).strip()}{state}\n"
             "Next: what was committed before is kept; mend the cause and run the command again",
             err=True,

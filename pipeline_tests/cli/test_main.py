@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pipeline_defs.cli import main as cli
-from pipeline_defs.cli.tickers import tickers as tickers_command
+from pipeline_defs.markets.tickers import grammars
 from pipeline_defs.warehouse.embedded import status
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def test_an_unknown_source_names_the_known_ones(capsys: pytest.CaptureFixture[st
 def test_an_interrupted_command_exits_like_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(**_: Any) -> None:
+    def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tickers_command, "callback", interrupted)
+    monkeypatch.setattr(grammars, "parse_ticker", interrupted)
     code, _, err = run("tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X", capsys=capsys)
 
     assert code == 130
@@ -167,10 +167,10 @@ def test_a_refusal_of_the_database_is_a_message_not_a_traceback(
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(**_: Any) -> None:
+    def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(tickers_command, "callback", broken)
+    monkeypatch.setattr(grammars, "parse_ticker", broken)
     monkeypatch.setattr(sys, "argv", ["pipeline", "tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
+from typer.testing import CliRunner, Result
 
-from pipeline_defs.cli.quality import quality
+from pipeline_defs.cli.main import commands
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
@@ -37,7 +37,7 @@ def load(warehouse: Warehouse, delivery: Delivery, source: str = "nse_csv", **ch
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(quality, arguments)
+    return CliRunner().invoke(commands, ["quality", *arguments])
 
 
 def test_before_anything_was_checked_the_command_says_how(warehouse: Warehouse) -> None:

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli.storage import cache, storage
+from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, ExportError, PipelineError, StorageError
 from pipeline_defs.exports import registry
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest
@@ -25,8 +25,6 @@ from pipeline_tests.storage.exports import files_of, make_export
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import click
-
     from pipeline_defs.storage.objects import ObjectStore
     from pipeline_tests.storage.door import Door
 
@@ -38,8 +36,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: S3Location) -> P
     return tmp_path / "home"
 
 
-def run(command: click.Command, *arguments: object, fails: bool = False) -> str:
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+def run(*arguments: object, fails: bool = False) -> str:
+    result = CliRunner().invoke(commands, [str(argument) for argument in arguments])
     if isinstance(result.exception, PipelineError):
         raise result.exception
     assert (result.exit_code != 0) is fails, result.output
@@ -103,26 +101,26 @@ def test_the_orchestration_publishes_where_the_settings_say(
 def test_an_export_goes_round_by_the_commands(base: S3Location, home: Path, tmp_path: Path, store: ObjectStore) -> None:
     export = make_export(tmp_path / "export", {"a.csv": b"1", "b.csv": b"2"})
     url = base / "catalogs" / "generic" / "NIFTY" / "2025-08"
-    assert run(storage, "publish", export, url) == f"{url}: 2 sent, 0 unchanged, 0 removed\n"
-    report = json.loads(run(storage, "publish", export, url, "--json"))
+    assert run("storage", "publish", export, url) == f"{url}: 2 sent, 0 unchanged, 0 removed\n"
+    report = json.loads(run("storage", "publish", export, url, "--json"))
     assert report == {"url": str(url), "uploaded": 0, "unchanged": 2, "removed": 0}
-    assert run(storage, "list").startswith(f"{url}  3 objects, 0.0 MB")
-    assert json.loads(run(storage, "list", base, "--json"))["objects"] == 3
-    assert run(storage, "verify", url) == "as it was published\n"
-    assert "2 files" in run(storage, "download", url, tmp_path / "copy")
+    assert run("storage", "list").startswith(f"{url}  3 objects, 0.0 MB")
+    assert json.loads(run("storage", "list", base, "--json"))["objects"] == 3
+    assert run("storage", "verify", url) == "as it was published\n"
+    assert "2 files" in run("storage", "download", url, tmp_path / "copy")
     assert files_of(tmp_path / "copy") == files_of(export)
 
-    assert run(cache, "get", url).strip().startswith(str(home / "cache"))
-    assert str(url) in run(cache, "list")
-    assert json.loads(run(cache, "list", "--json"))["is_complete"]
-    assert run(cache, "clear") == "1 removed, 0.0 MB\n"
+    assert run("cache", "get", url).strip().startswith(str(home / "cache"))
+    assert str(url) in run("cache", "list")
+    assert json.loads(run("cache", "list", "--json"))["is_complete"]
+    assert run("cache", "clear") == "1 removed, 0.0 MB\n"
 
     store.write(url / "a.csv", b"x")
-    assert run(storage, "verify", url, fails=True) == "a.csv: is not the object that was published\n"
-    assert "expected sha256" in run(storage, "verify", url, "--deep", "--json", fails=True)
+    assert run("storage", "verify", url, fails=True) == "a.csv: is not the object that was published\n"
+    assert "expected sha256" in run("storage", "verify", url, "--deep", "--json", fails=True)
     (export / "a.csv").write_bytes(b"changed")
     with pytest.raises(ConfigurationError, match="is not as it was exported"):
-        run(storage, "publish", export, url)
+        run("storage", "publish", export, url)
 
 
 def test_a_copy_that_is_being_read_is_named_when_the_cache_is_cleared(
@@ -133,27 +131,27 @@ def test_a_copy_that_is_being_read_is_named_when_the_cache_is_cleared(
     assert not home.exists()
     publish_objects(store, make_export(tmp_path / "export", {"a.csv": b"1"}), base)
     with cached_catalog(str(base)):
-        assert run(cache, "clear") == f"0 removed, 0.0 MB\nbeing read: {base}\n"
+        assert run("cache", "clear") == f"0 removed, 0.0 MB\nbeing read: {base}\n"
 
 
 def test_rules_are_shown_and_applied_by_the_commands(base: S3Location, home: Path, store: ObjectStore) -> None:
     assert not home.exists()
-    assert f"s3://{base.bucket} has no rules" in run(storage, "lifecycle", "show")
-    said = run(storage, "lifecycle", "apply", "--raw-class", "GLACIER_IR", "--raw-expire-after", 400)
+    assert f"s3://{base.bucket} has no rules" in run("storage", "lifecycle", "show")
+    said = run("storage", "lifecycle", "apply", "--raw-class", "GLACIER_IR", "--raw-expire-after", 400)
     assert "market data/raw/: moves to GLACIER_IR after 90 days, deleted after 400 days" in said
-    assert json.loads(run(storage, "lifecycle", "show", "--json"))[0]["Status"] == "Enabled"
+    assert json.loads(run("storage", "lifecycle", "show", "--json"))[0]["Status"] == "Enabled"
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     store.client.put_bucket_lifecycle_configuration(Bucket=base.bucket, LifecycleConfiguration={"Rules": [rule]})
-    assert "warning: this rule deletes catalogs" in run(storage, "lifecycle", "show")
+    assert "warning: this rule deletes catalogs" in run("storage", "lifecycle", "show")
 
 
 def test_commands_that_need_a_base_say_so(monkeypatch: pytest.MonkeyPatch, s3: Door) -> None:
     assert s3.url
     monkeypatch.delenv("PIPELINE_OBJECT_STORE", raising=False)
     with pytest.raises(ConfigurationError, match="PIPELINE_OBJECT_STORE is not set"):
-        run(storage, "list")
+        run("storage", "list")
     with pytest.raises(StorageError, match="there is no such bucket"):
-        run(storage, "list", "s3://no-such-bucket/x")
+        run("storage", "list", "s3://no-such-bucket/x")
 
 
 def test_settings_of_storage_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
