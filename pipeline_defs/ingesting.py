@@ -1,4 +1,4 @@
-"""What one import is asked to bring in, from the words of a person to a source and its request; and its bundle.
+"""What one import is asked to bring in: from the words of a person to a source and its request.
 
 The command line and Dagster's launchpad both make an `ImportOrder`; what happens to it is decided here, and rows are
 stored by the one import path. Callable without either.
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.schema.tables import DAY
 from pipeline_defs.sources.asking.choosing import choose
@@ -19,18 +19,14 @@ from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.asking.universe import find_universe
 from pipeline_defs.sources.registry import canonical_name, get_source, source_entry
 from pipeline_defs.storage.raw_archive import open_raw_archive
-from pipeline_defs.warehouse.named_bundles import add_to_bundle, check_bundle_name
-from pipeline_defs.warehouse.stored_series import find_series
+from pipeline_defs.warehouse.named_bundles import check_bundle_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline_defs.schema.batches import Source
     from pipeline_defs.settings import Settings
-    from pipeline_defs.warehouse.connection import Warehouse
-    from pipeline_defs.warehouse.named_bundles import BundleMember
-    from pipeline_defs.warehouse.reports import LoadReport
 
 DAILY_SPAN_DAYS: Final = 365
 INTRADAY_SPAN_DAYS: Final = 7
@@ -161,59 +157,62 @@ def prepare_import(order: ImportOrder, settings: Settings, now: dt.datetime | No
     return PreparedImport(order, source, request)
 
 
-def name_bundle(warehouse: Warehouse, order: ImportOrder, reports: Iterable[LoadReport]) -> list[BundleMember]:
-    """Put the series that an import stored, or found stored, into the order's bundle.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an API would be asked of one table.
 
     Parameters
     ----------
-    warehouse : Warehouse
-        Running and migrated.
-    order : ImportOrder
-        Of `PreparedImport`, with a bundle.
-    reports : iterable of LoadReport
-        What the import told.
+    table : str
+        Where the rows would go.
+    bar_seconds : int
+        Length of the bars.
+    names : tuple of str
+        Of what, as it was named; for chains, the underlyings.
+    first, last : datetime.date
+        Trade dates.
+    sessions : int
+        How many of them traded.
 
-    Returns
-    -------
-    list of BundleMember
-        What is in it now because of this import.
+    """
+
+    table: str
+    bar_seconds: int
+    names: tuple[str, ...]
+    first: dt.date
+    last: dt.date
+    sessions: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the stable shape of ``--dry-run --json``."""
+        return {
+            "table": self.table,
+            "bar_seconds": self.bar_seconds,
+            "instruments": list(self.names),
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+            "sessions": self.sessions,
+        }
+
+
+def list_questions(prepared: PreparedImport) -> list[Question]:
+    """Say what an API would be asked; nothing is asked, and what is stored is not looked at.
 
     Raises
     ------
-    SourceError
-        If no row of what was asked for is stored; the bundle stays as it was.
+    ConfigurationError
+        If the source is no API, or nothing is wanted of it.
 
     """
-    if order.bundle is None:
-        return []
-    days: dict[tuple[str, int], list[dt.date]] = {}
-    for report in reports:
-        if report.status == "complete":
-            days.setdefault((report.dataset, report.bar_seconds), []).append(report.trade_date)
-    is_chain = order.kind in {"future", "option"}
-    underlyings = set(order.symbols if is_chain else ()) | ({order.underlying} if order.underlying else set())
-    with warehouse.connect() as connection, connection.transaction():
-        members = [
-            member
-            for (dataset, bar_seconds), own in days.items()
-            for member in find_series(
-                connection,
-                order.source,
-                dataset,
-                bar_seconds,
-                (min(own), max(own)),
-                symbols=order.symbols if order.symbols and not is_chain else None,
-                underlyings=underlyings or None,
-            )
-        ]
-        if not members:
-            raise SourceError(
-                f"no row of what was asked for is stored: bundle {order.bundle!r} stays as it was",
-                where=order.source,
-                next_step="choose days on which the instruments traded",
-            )
-        add_to_bundle(connection, order.bundle, members)
-    return members
+    source, order = prepared.source, prepared.order
+    if not isinstance(source, ApiSource) or order.start_date is None or order.end_date is None:
+        raise ConfigurationError("only what an API would be asked can be told beforehand", where=order.source)
+    first, last = order.start_date, order.end_date
+    sessions = len(source.market.sessions(first, last))
+    return [
+        Question(dataset.table, dataset.bar_seconds, source.wanted.names(dataset), first, last, sessions)
+        for dataset in source.datasets_wanted(prepared.request.tables)
+    ]
 
 
 def _source(order: ImportOrder) -> Source:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
-from pipeline_defs.warehouse.named_bundles import BundleMember
+from pipeline_defs.warehouse.named_bundles import BundleMember, read_bundle
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection
 
     import psycopg
+
+    from pipeline_defs.warehouse.connection import Warehouse
 
 # The rows name their load, and a load its trade date, whatever the market's zone; the wide window only spares the
 # server the chunks of other months.
@@ -29,6 +32,49 @@ WHERE o.source = %(source)s AND o.bar_seconds = %(bar_seconds)s
       WHERE t.instrument_id = o.instrument_id AND t.underlying = ANY (%(underlyings)s)))
 ORDER BY a.symbol
 """
+
+
+@dataclass(frozen=True, slots=True)
+class BundledUnderlying:
+    """What a bundle holds of an underlying by its first source: its shortest bars."""
+
+    underlying: str
+    source: str
+    bar_seconds: int
+
+
+_UNDERLYINGS: Final = """
+SELECT DISTINCT ON (t.underlying) t.underlying, m.source, m.bar_seconds
+FROM named_bundle_members AS m JOIN instrument_terms AS t USING (instrument_id)
+WHERE m.bundle_name = %s AND m.bar_seconds > 0
+ORDER BY t.underlying, m.bar_seconds, m.source
+"""
+
+
+def find_underlyings(warehouse: Warehouse, bundle: str) -> list[BundledUnderlying]:
+    """List what there is to export of a named bundle.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Running and migrated.
+    bundle : str
+        Its name.
+
+    Returns
+    -------
+    list of BundledUnderlying
+        By underlying.
+
+    Raises
+    ------
+    WarehouseError
+        If there is no such bundle; near names are shown.
+
+    """
+    read_bundle(warehouse, bundle)
+    with warehouse.connect() as connection:
+        return [BundledUnderlying(*row) for row in connection.execute(_UNDERLYINGS, [bundle]).fetchall()]
 
 
 def find_series(

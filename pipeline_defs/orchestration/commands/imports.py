@@ -158,7 +158,7 @@ class _Imported:
 
     def finish(self) -> None:
         """Refuse damage, and name the bundle."""
-        from pipeline_defs.ingesting import name_bundle  # noqa: PLC0415 -- imports polars
+        from pipeline_defs.bundling import name_bundle  # noqa: PLC0415 -- imports polars
         from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415
 
         refuse_damage(self.reports)

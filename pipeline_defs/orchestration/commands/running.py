@@ -81,6 +81,7 @@ def run_command(
     run_id = str(uuid.uuid4())
     with open_instance(settings, captures_output=False) as instance:
         _close_abandoned(instance)
+        listener.run_id = run_id
         with listening(listener):
             result = job.execute_in_process(
                 instance=instance,

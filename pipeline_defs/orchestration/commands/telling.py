@@ -35,13 +35,16 @@ class Listener:
         Told how far it is.
     on_result : callable
         Given each result as it comes: reports of loads, a published export.
+    run_id : str or None
+        Of the run, once there is one.
     error : BaseException or None
-        What made the run fail, as it was raised.
+        What made it fail, as it was raised.
 
     """
 
     on_progress: OnProgress = ignore
     on_result: Callable[[Any], None] = _unheard
+    run_id: str | None = None
     error: BaseException | None = None
 
 

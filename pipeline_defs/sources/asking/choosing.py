@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_defs.sources.asking.source import ApiSource
-    from pipeline_defs.sources.asking.universe import Chain, Named
 
 SECTION_OF_KIND: Final = {
     "equity": "equities",
@@ -132,13 +131,9 @@ def _named(
                 where=symbol,
                 next_step="name another source",
             )
-        known = [one for one in getattr(base, section, ()) if _name_of(one) == symbol]
+        known = [one for one in getattr(base, section, ()) if one.name == symbol]
         sections[section] += known or [{"underlying" if section in _CHAINS else "symbol": symbol}]
     return sections
-
-
-def _name_of(one: Named | Chain) -> str:
-    return getattr(one, "symbol", None) or str(one.underlying)
 
 
 def _checked(source: type[ApiSource], universe: SourceUniverse, changes: dict[str, Any]) -> SourceUniverse:

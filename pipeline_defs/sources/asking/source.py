@@ -117,19 +117,7 @@ class ApiSource(Source):
 
     @classmethod
     def section_of(cls, symbol: str) -> str:
-        """Tell of which section of a universe a symbol is, by how the source writes it.
-
-        Parameters
-        ----------
-        symbol : str
-            Of one instrument.
-
-        Returns
-        -------
-        str
-            ``equities``, ``indices`` or ``pairs``; default the first of them that the source has.
-
-        """
+        """Tell of which section of a universe a symbol is, by its spelling; default the first that the source has."""
         del symbol
         kinds = {kind for dataset in cls.datasets for kind in dataset.kinds}
         return next(KIND_SECTIONS[kind] for kind in ("EQ", "PAIR", "SPOT") if kind in kinds)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import MARKETS
 from pipeline_defs.schema.lengths import parse_lengths
+from pipeline_defs.schema.tables import table_for
 from pipeline_defs.sources.asking.questions import Dataset, digest_of
 from pipeline_defs.sources.places import universe_path
 
@@ -60,6 +61,11 @@ class Named(_Section):
     venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return self.symbol
+
 
 class Chain(_Section):
     """Futures or options of one underlying.
@@ -85,6 +91,11 @@ class Chain(_Section):
     option_types: tuple[str, ...] = ("CE", "PE")
     venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
+
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return self.underlying
 
     @field_validator("strikes", mode="before")
     @classmethod
@@ -178,6 +189,11 @@ class SourceUniverse(BaseModel):
     def kinds_named(self) -> frozenset[str]:
         """Give the instrument kinds of which something is wanted."""
         return frozenset(kind for kind, section in KIND_SECTIONS.items() if getattr(self, section))
+
+    def names(self, dataset: Dataset) -> tuple[str, ...]:
+        """Name what is wanted of a dataset, as it is written here."""
+        kinds = [kind for kind in dataset.kinds if table_for(kind, dataset.bar_seconds) == dataset.table]
+        return tuple(one.name for kind in kinds for one in getattr(self, KIND_SECTIONS[kind]))
 
     def with_length(self, dataset: Dataset) -> Dataset:
         """Give a dataset with the length of bars that is wanted of its table."""
