@@ -18,7 +18,7 @@ from pipeline_defs.cli.export import export
 from pipeline_defs.cli.gaps import backfill, gaps
 from pipeline_defs.cli.help_page import PanelGroup
 from pipeline_defs.cli.history import corrections, diff
-from pipeline_defs.cli.imports import import_data, quarantine, replay
+from pipeline_defs.cli.imports import import_data, ingest, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
 from pipeline_defs.cli.migrate import migrate
@@ -46,6 +46,7 @@ OPERATE: Final = "Operate"
 COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     # A new command is a module of its own and one line here.
     (BRING_IN, "import", import_data),
+    (BRING_IN, "ingest", ingest),
     (BRING_IN, "replay", replay),
     (BRING_IN, "uploads", uploads),
     (BRING_IN, "record", record),

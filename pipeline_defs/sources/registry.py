@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 from typing import TYPE_CHECKING, Final, cast
@@ -67,6 +68,35 @@ PLUGINS: Final = find_plugins({*SOURCES, *FURTHER_SOURCES})
 
 SOURCES.update(PLUGINS.entries)
 
+ALIASES: Final = {
+    "csv": "manual_csv",
+    "ib": "interactive_brokers",
+    "ibkr": "interactive_brokers",
+    "kite": "zerodha",
+    "massive": "polygon",
+    "nse": "nse_csv",
+    "yfinance": "yahoo",
+}
+"""What people and other tools call some of them."""
+
+
+def canonical_name(name: str) -> str:
+    """Give a source's own name.
+
+    Parameters
+    ----------
+    name : str
+        Its name, with hyphens or underscores, or what its vendor's users call it: ``yfinance``.
+
+    Returns
+    -------
+    str
+        As in `SOURCES` or `FURTHER_SOURCES`, if there is such a source.
+
+    """
+    plain = name.replace("-", "_")
+    return plain if plain in SOURCES or plain in FURTHER_SOURCES else ALIASES.get(plain.lower(), plain)
+
 
 def source_entry(name: str) -> SourceEntry:
     """Find a source.
@@ -74,7 +104,7 @@ def source_entry(name: str) -> SourceEntry:
     Parameters
     ----------
     name : str
-        As in `SOURCES` or `FURTHER_SOURCES`, or of a moved-in bundle; hyphens count as underscores.
+        As of `canonical_name`, or of a moved-in bundle.
 
     Returns
     -------
@@ -89,12 +119,15 @@ def source_entry(name: str) -> SourceEntry:
     if is_migrated(name):
         return migrated_entry(name)
     every = SOURCES | FURTHER_SOURCES
-    known = every.get(name.replace("-", "_"))
-    if known is None and (trouble := PLUGINS.trouble(name.replace("-", "_"))) is not None:
+    plain = canonical_name(name)
+    known = every.get(plain)
+    if known is None and (trouble := PLUGINS.trouble(plain)) is not None:
         raise trouble
     if known is None:
+        near = difflib.get_close_matches(plain, [*every, *ALIASES], n=3)
         raise ConfigurationError(
-            f"no source {name!r}, expected one of {', '.join(sorted(every))}", next_step="check the spelling"
+            f"no source {name!r}, expected one of {', '.join(sorted(every))}",
+            next_step=f"check the spelling; near it: {', '.join(near)}" if near else "check the spelling",
         )
     return known
 
@@ -147,9 +180,9 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    source_class = _source_class(name.replace("-", "_"))
+    source_class = _source_class(canonical_name(name))
     if is_migrated(name):
-        config["name"] = name.replace("-", "_")
+        config["name"] = canonical_name(name)
     fields = inspect.signature(source_class).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:
