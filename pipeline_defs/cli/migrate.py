@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,11 +12,11 @@ import typer
 
 from pipeline_defs.cli.options import AsJson, AsJsonLines
 from pipeline_defs.cli.progress import progress_bar
+from pipeline_defs.errors import PipelineError
+from pipeline_defs.migration.orders import MigrationOrder
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from pipeline_defs.migration.moving import Outcome
     from pipeline_defs.migration.plan import BundlePlan, Plan
     from pipeline_defs.migration.stamping import Stamps
@@ -85,18 +84,20 @@ def migrate_rustybt(
     if roll_back:
         _roll_back("rustybt", root, bundles, yes=yes, as_json=as_json)
         return
-    from pipeline_defs.migration.planning import plan_store  # noqa: PLC0415 -- keeps --help quick
-
-    with _planning(quiet=as_json):
-        plan = plan_store(
+    _carry_out(
+        MigrationOrder(
+            "rustybt",
             root,
             cache_root,
-            markets=_pairs(markets, "--market"),
-            accept=accept or (),
-            take_caches=take_caches,
-            bundles=bundles or None,
-        )
-    _carry_out(plan, "rustybt", _stamps(stamps), with_caches=take_caches, dry_run=dry_run, as_json=as_json)
+            tuple(bundles or ()),
+            _pairs(markets, "--market"),
+            _stamps(stamps),
+            tuple(accept or ()),
+            take_caches,
+        ),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 @migrate.command("csvdir")
@@ -123,12 +124,10 @@ def migrate_csvdir(
     if roll_back:
         _roll_back("csvdir", folder, [bundle], yes=yes, as_json=as_json)
         return
-    from pipeline_defs.migration.planning import plan_csvdir  # noqa: PLC0415 -- keeps --help quick
-
-    with _planning(quiet=as_json):
-        plan = plan_csvdir(folder.expanduser(), name=name, market=market)
     ends: dict[str, Stamps] = {} if stamps is None else {bundle: "start" if stamps is _Ends.START else "end"}
-    _carry_out(plan, "csvdir", ends, with_caches=False, dry_run=dry_run, as_json=as_json)
+    markets = {} if market is None else {bundle: market}
+    order = MigrationOrder("csvdir", folder, bundles=(bundle,), markets=markets, stamps=ends)
+    _carry_out(order, dry_run=dry_run, as_json=as_json)
 
 
 @migrate.command("status")
@@ -165,57 +164,61 @@ def refused(
         )
 
 
-def _carry_out(
-    plan: Plan, system: str, stamps: Mapping[str, Stamps], *, with_caches: bool, dry_run: bool, as_json: bool
-) -> None:
-    from pipeline_defs.migration import applying  # noqa: PLC0415 -- keeps --help quick
-
-    if dry_run:
-        foreseen = applying.foresee(plan, stamps)
-        if as_json:
-            typer.echo(json.dumps(foreseen.to_dict(), ensure_ascii=False))
-        else:
-            _show_plan(foreseen, with_caches=with_caches)
+def _carry_out(order: MigrationOrder, *, dry_run: bool, as_json: bool) -> None:
+    if not dry_run:
+        _run(order, as_json=as_json)
         return
-    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+    from pipeline_defs.migration.applying import foresee  # noqa: PLC0415 -- keeps --help quick
 
-    def tell(outcome: Outcome) -> None:
-        if with_caches or not applying.is_left_cache(outcome):
-            for line in _lines(outcome):
+    foreseen = foresee(order.plan(), order.stamps)
+    if as_json:
+        typer.echo(json.dumps(foreseen.to_dict(), ensure_ascii=False))
+    else:
+        _show_plan(foreseen, with_caches=order.take_caches)
+
+
+def _run(order: MigrationOrder, *, as_json: bool) -> None:
+    from pipeline_defs.migration.applying import exit_code, is_left_cache  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.orchestration.commands.migrations import MIGRATE_JOB, config_of  # noqa: PLC0415
+    from pipeline_defs.orchestration.commands.running import COMMAND, run_command, shown_command  # noqa: PLC0415
+    from pipeline_defs.orchestration.commands.telling import Listener  # noqa: PLC0415
+
+    outcomes: list[Outcome] = []
+    left: list[Outcome] = []
+    error: PipelineError | None = None
+    with progress_bar(quiet=as_json) as shown:
+
+        def hear(outcome: Outcome) -> None:
+            if is_left_cache(outcome) and not order.take_caches:
+                left.append(outcome)
+                return
+            outcomes.append(outcome)
+            for line in [] if as_json else outcome.to_lines():
                 shown.say(line)
 
-    with progress_bar(quiet=as_json) as shown:
-        outcomes = applying.apply_plan(
-            open_warehouse(load_settings()),
-            plan,
-            system=system,
-            stamps=stamps,
-            on_progress=shown.on_progress,
-            on_outcome=(lambda _: None) if as_json else tell,
-        )
-    code = applying.exit_code(outcomes, with_caches=with_caches)
+        listener = Listener(on_progress=shown.on_progress, on_result=hear)
+        tags = {COMMAND: shown_command(sys.argv[1:]), "pipeline/system": order.system}
+        try:
+            run_command(MIGRATE_JOB, config_of(order), load_settings(), listener, tags=tags)
+        except PipelineError as raised:
+            error = raised
+    code = exit_code(outcomes) if error is None else 1
     if as_json:
-        told = {"root": str(plan.store.root), "bundles": [one.to_json() for one in outcomes], "exit_code": code}
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        told = {"bundles": [one.to_json() for one in (*outcomes, *left)], "dagster_run_id": listener.run_id}
+        failed = {} if error is None else {"error": str(error)}
+        typer.echo(json.dumps({**told, **failed, "exit_code": code}, ensure_ascii=False))
     else:
-        left = [] if with_caches else [one for one in outcomes if applying.is_left_cache(one)]
         if left:
             typer.echo(_caches_left(len(left)))
-        typer.echo(_summary([one for one in outcomes if one not in left]))
+        typer.echo(_summary(outcomes))
+    if error is not None:
+        raise error
     if code:
         sys.exit(code)
 
 
 def _caches_left(count: int) -> str:
     return f"{count} cached answers are left where they are: nothing says which source gave them; see --take-cache"
-
-
-@contextmanager
-def _planning(*, quiet: bool) -> Iterator[None]:
-    """Say that files are being read: of a large store it takes a while, and nobody can know how long."""
-    if not quiet and sys.stderr.isatty():
-        typer.echo("reading the store …", err=True)
-    yield
 
 
 def _show_plan(plan: Plan, *, with_caches: bool) -> None:
@@ -256,16 +259,6 @@ def _cells(one: BundlePlan) -> list[str]:
     first = min((str(series.first) for series in one.series), default="")
     last = max((str(series.last) for series in one.series), default="")
     return [one.name, one.decision, one.market or "", named, f"{one.rows:,}", first[:16], last[:16], one.reason or ""]
-
-
-def _lines(outcome: Outcome) -> list[str]:
-    one = outcome.entry
-    if one.state == "done":
-        how = "was moved in before" if outcome.was_done else f"{one.rows_stored:,} rows"
-        rest = (one.rows_quarantined or 0) + one.lines_refused
-        refused_lines = f", {rest:,} quarantined" if rest else ""
-        return [f"done         {one.name:<24} {one.source}  {how}{refused_lines}"]
-    return [f"{one.state:<11}  {one.name:<24} {one.reason}: {one.detail}", f"             Next: {one.next_step}"]
 
 
 def _summary(outcomes: list[Outcome]) -> str:

@@ -154,15 +154,13 @@ def is_left_cache(outcome: Outcome) -> bool:
     return outcome.entry.state == "quarantined" and outcome.entry.kind == "cache"
 
 
-def exit_code(outcomes: Iterable[Outcome], *, with_caches: bool = False) -> int:
+def exit_code(outcomes: Iterable[Outcome]) -> int:
     """Give what a script is to know of a run.
 
     Parameters
     ----------
     outcomes : iterable of Outcome
-        Of all bundles.
-    with_caches : bool, default False
-        Whether cached answers were asked for; else those that are left count for nothing.
+        Of what was asked for: cached answers only if they were.
 
     Returns
     -------
@@ -170,7 +168,7 @@ def exit_code(outcomes: Iterable[Outcome], *, with_caches: bool = False) -> int:
         0 when every bundle is in, with every bar; 1 when one failed; 3 when a bundle or a bar is left in quarantine.
 
     """
-    meant = [one for one in outcomes if with_caches or not is_left_cache(one)]
+    meant = list(outcomes)
     if any(one.is_failed for one in meant):
         return 1
     return 3 if any(one.entry.state == "quarantined" or one.left_out for one in meant) else 0

@@ -103,6 +103,16 @@ class Outcome:
         """Whether it is neither there nor left out for a reason."""
         return self.entry.state not in {"done", "quarantined"}
 
+    def to_lines(self) -> list[str]:
+        """Say it to people: one line, and a second one with what to do where there is something to do."""
+        one = self.entry
+        if one.state == "done":
+            how = "was moved in before" if self.was_done else f"{one.rows_stored:,} rows"
+            rest = (one.rows_quarantined or 0) + one.lines_refused
+            refused = f", {rest:,} quarantined" if rest else ""
+            return [f"done         {one.name:<24} {one.source}  {how}{refused}"]
+        return [f"{one.state:<11}  {one.name:<24} {one.reason}: {one.detail}", f"             Next: {one.next_step}"]
+
     def to_json(self) -> dict[str, Any]:
         """Give the shape that ``pipeline migrate --json`` prints."""
         one = self.entry
