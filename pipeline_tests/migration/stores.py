@@ -29,8 +29,15 @@ needs_real_stores = pytest.mark.skipif(
 )
 
 VALUE: Final = pl.Decimal(18, 8)
-DAILY: Final[dict[str, Any]] = {"date": pl.Date, "sid": pl.Int64, **dict.fromkeys(("open", "high", "low", "close", "volume"), VALUE)}
-MINUTE: Final[dict[str, Any]] = {"timestamp": pl.Datetime("us"), **{name: dtype for name, dtype in DAILY.items() if name != "date"}}
+DAILY: Final[dict[str, Any]] = {
+    "date": pl.Date,
+    "sid": pl.Int64,
+    **dict.fromkeys(("open", "high", "low", "close", "volume"), VALUE),
+}
+MINUTE: Final[dict[str, Any]] = {
+    "timestamp": pl.Datetime("us"),
+    **{name: dtype for name, dtype in DAILY.items() if name != "date"},
+}
 
 _BUNDLES: Final = """
 CREATE TABLE bundle_metadata (id INTEGER PRIMARY KEY, bundle_name TEXT UNIQUE, source_type TEXT, source_url TEXT,
