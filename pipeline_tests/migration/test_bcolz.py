@@ -23,7 +23,7 @@ from pipeline_defs.migration.amounts import KEY, LINE, WHEN
 from pipeline_defs.migration.bcolz_daily import open_daily, read_daily, thousandths
 from pipeline_defs.migration.bcolz_minute import read_minutes, sids_of
 from pipeline_defs.migration.blosc_columns import BloscColumn, hash_table, open_column, read_json
-from pipeline_tests.migration.stores import epoch, write_chunk, write_column, write_ingestion
+from pipeline_tests.migration.stores import epoch, write_chunk, write_column, write_ingestion, write_minutes
 
 _ROW = ("2023-03-01", 100_250, 101_000, 99_500, 100_000, 5000)
 _NEXT = ("2023-03-02", 100_001, 101_000, 99_500, 4_294_967_295, 4_294_967_295)
@@ -223,27 +223,9 @@ def test_attributes_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
         open_daily(tmp_path / "daily_equities.bcolz")
 
 
-def _minutes(tmp_path: Path, places: dict[int, int], *, length: int = 780, **more: Any) -> Path:
-    folder = tmp_path / "minute_equities.bcolz"
-    values = [places.get(place, 0) for place in range(length)]
-    for name in ("open", "high", "low", "close", "volume"):
-        write_column(folder / "00/00/000003.bcolz" / name, values, chunk_length=100)
-    told = {
-        "version": 3,
-        "ohlc_ratio": 1000,
-        "ohlc_ratios_per_sid": None,
-        "minutes_per_day": 390,
-        "calendar_name": "XNYS",
-        "start_session": "2023-07-03",
-        "end_session": "2023-07-05",
-    }
-    (folder / "metadata.json").write_text(json.dumps(told | more))
-    return folder
-
-
 def test_a_place_is_a_minute_of_its_session_named_after_its_end(tmp_path: Path) -> None:
     # 3 July closed early, the 4th was a holiday: place 390 is the first minute of the 5th.
-    folder = _minutes(tmp_path, {0: 1500, 209: 1600, 390: 1700, 779: 1800})
+    folder = write_minutes(tmp_path, 3, {0: 1500, 209: 1600, 390: 1700, 779: 1800})
 
     (part,) = read_minutes(folder, 3)
 
@@ -257,7 +239,7 @@ def test_a_place_is_a_minute_of_its_session_named_after_its_end(tmp_path: Path) 
 
 
 def test_a_number_may_have_a_ratio_of_its_own_and_parts_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = _minutes(tmp_path, {0: 1500, 400: 1700}, ohlc_ratios_per_sid={"3": 100000})
+    folder = write_minutes(tmp_path, 3, {0: 1500, 400: 1700}, ohlc_ratios_per_sid={"3": 100000})
     monkeypatch.setattr(bcolz_minute, "_PLACES_AT_ONCE", 300)
 
     parts = list(read_minutes(folder, 3))
@@ -282,7 +264,7 @@ def test_a_number_may_have_a_ratio_of_its_own_and_parts_go_on(tmp_path: Path, mo
     ],
 )
 def test_minutes_that_cannot_be_told_are_not_guessed(tmp_path: Path, more: dict[str, Any], told: str) -> None:
-    folder = _minutes(tmp_path, {0: 1}, **more)
+    folder = write_minutes(tmp_path, 3, {0: 1}, **more)
 
     with pytest.raises(SourceError, match=told):
         list(read_minutes(folder, 3))

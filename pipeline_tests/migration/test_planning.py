@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from pipeline_tests.migration.stores import (
     write_adjustments,
     write_daily,
     write_ingestion,
+    write_minutes,
     write_parquet,
     write_symbols,
 )
@@ -391,6 +393,41 @@ def test_of_ingestions_the_newest_whole_one_is_read(root: Path) -> None:
     ]
     check_unchanged(plan)
     assert state_of(root) == before
+
+
+def test_daily_and_minute_bars_of_an_ingestion_are_series_of_their_own(root: Path) -> None:
+    place = root / "data/quandl" / _INGESTION
+    write_ingestion(place, {4: [_ROW]}, {4: "AAPL", 9: "MSFT"})
+    write_minutes(place, 4, {0: 1500, 390: 1700})
+    write_minutes(place, 9, {1: 2000})
+
+    plan = one(plan_store(root))
+
+    assert (plan.decision, plan.bundle.bar_lengths) == ("take", (86_400, 60))
+    assert [(series.symbol, series.bar_seconds, series.rows, series.sum_close) for series in plan.series] == [
+        ("AAPL", 86_400, 1, Decimal(100)),
+        ("AAPL", 60, 2, Decimal("3.2")),
+        ("MSFT", 60, 1, Decimal(2)),
+    ]
+    rows = pl.concat(chunk.rows for chunk in read_series(plan, 60))
+    assert rows.select("symbol", "timestamp").rows() == [
+        ("AAPL", dt.datetime(2023, 7, 3, 13, 31, tzinfo=dt.UTC)),
+        ("AAPL", dt.datetime(2023, 7, 5, 13, 31, tzinfo=dt.UTC)),
+        ("MSFT", dt.datetime(2023, 7, 3, 13, 32, tzinfo=dt.UTC)),
+    ]
+
+
+def test_without_the_package_for_bcolz_the_bundle_waits_and_the_others_do_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ingestion(root / "data/quandl" / _INGESTION, {0: [_ROW]}, {0: "A"})
+    add_bundle(root, "mine", "A")
+    monkeypatch.setitem(sys.modules, "blosc2", None)
+
+    plans = plan_store(root).bundles
+
+    assert [(plan.name, plan.reason) for plan in plans] == [("mine", None), ("quandl", "reader_missing")]
+    assert plans[1].next_step == "install the extra 'migration'"
 
 
 def test_ingestions_that_are_not_whole_are_left(root: Path) -> None:
