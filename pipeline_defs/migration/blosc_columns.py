@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.migration.walking import files_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,7 +186,7 @@ def hash_table(folder: Path) -> tuple[str, int]:
     """
     digest, size = hashlib.sha256(), 0
     try:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in sorted(files_below(folder)):
             with path.open("rb") as file:
                 of_file = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()} {of_file}\n".encode())

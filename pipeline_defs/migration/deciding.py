@@ -81,7 +81,7 @@ def decide(
     problems += [] if shared is None else [shared]
     traded = [one for one in bundle.symbols if any(one.symbol == found.symbol for found in series)]
     venue = find_venue(
-        bundle.name,
+        None if bundle.kind == "csvdir" else bundle.name,
         traded or bundle.symbols,
         bundle.source_type,
         bundle.source_url,

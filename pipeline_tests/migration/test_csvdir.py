@@ -182,7 +182,7 @@ def test_the_market_of_a_folder_must_be_named(tmp_path: Path) -> None:
     (plan,) = plan_csvdir(tmp_path).bundles
 
     assert (plan.decision, plan.reason) == ("quarantine", "market_unknown")
-    assert f"--market {tmp_path.name}=NSE" in plan.next_step
+    assert plan.next_step == "name it: --market NSE (one of NSE, US, CRYPTO)"
     with pytest.raises(ConfigurationError, match="quarantined: market_unknown"):
         next(read_series(plan, DAILY_SECONDS))
 
