@@ -24,6 +24,7 @@ One idea a module, in the order in which they build on each other:
 ``scanning``         one pass over its bars: counts and sums
 ``readings``         that pass, and recorded checksums
 ``numbering``        whose a number is
+``continuity``       whether a number goes on as the same symbol
 ``venues``           in which market it trades
 ``comparing``        stated against found
 ``deciding``         taken or quarantined
