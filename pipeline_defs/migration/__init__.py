@@ -7,6 +7,7 @@ One idea a module, in the order in which they build on each other:
 ``plan``             what was found and is to be done, as values
 ``reasons``          why a bundle is quarantined, why a line is no bar, what is compared
 
+``walking``          what lies below a folder, completely
 ``read_only``        SQLite files, read without a trace
 ``global_databases`` ``assets-8.db`` to ``assets-10.db``
 ``bundle_databases`` ``metadata.db`` inside a bundle
@@ -23,6 +24,7 @@ One idea a module, in the order in which they build on each other:
 ``scanning``         one pass over its bars: counts and sums
 ``readings``         that pass, and recorded checksums
 ``numbering``        whose a number is
+``continuity``       whether a number goes on as the same symbol
 ``venues``           in which market it trades
 ``comparing``        stated against found
 ``deciding``         taken or quarantined

@@ -11,6 +11,7 @@ import polars as pl
 from pipeline_defs.migration.frames import ACTION_SCHEMA
 from pipeline_defs.migration.plan import Note
 from pipeline_defs.migration.read_only import day, tables_of, whole
+from pipeline_defs.migration.walking import is_file
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -59,7 +60,7 @@ def read_adjustments(folder: Path, symbols: Mapping[int, str]) -> tuple[pl.DataF
 
     """
     path = folder / NAME
-    if not path.exists():
+    if not is_file(path):
         return pl.DataFrame(schema=ACTION_SCHEMA), ()
     with tables_of(path) as tables:
         read = [(row, SPLIT, _shares(row), day(row.get("effective_date"))) for row in tables.rows("splits")]

@@ -17,6 +17,7 @@ from pipeline_defs.markets.market import market
 from pipeline_defs.migration.amounts import KEY, LINE, PRICES, WHEN, exact_bars
 from pipeline_defs.migration.bcolz_daily import thousandths
 from pipeline_defs.migration.blosc_columns import open_column, read_json
+from pipeline_defs.migration.walking import entries_below
 from pipeline_defs.schema.columns import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class MinuteLayout:
 def sids_of(folder: Path) -> dict[int, str]:
     """List the numbers that have a table: number, and path below the folder with ``/``."""
     found = {}
-    for path in sorted(folder.glob("*/*/*.bcolz")):
+    for path in entries_below(folder, ending=".bcolz"):
         if path.stem.isdecimal():
             found[int(path.stem)] = path.relative_to(folder).as_posix()
     return found

@@ -1,8 +1,9 @@
 """Columns that bcolz wrote, read with blosc2 alone.
 
 A column is a folder. ``meta/storage`` names the type and how many values a chunk holds, ``meta/sizes`` how many there
-are in all; ``data/__<n>.blp`` is chunk n: 16 bytes that begin with ``blpk``, then one Blosc buffer, whose header tells
-at bytes 4 to 8 how large it is unpacked. The last chunk may be shorter. All numbers are little-endian.
+are in all; ``data/__<n>.blp`` is chunk n: 16 bytes that begin with ``blpk``, then one Blosc buffer. The header of that
+tells at bytes 4 to 8 how large it is unpacked, and at bytes 12 to 16 how large it is itself. The last chunk may be
+shorter. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.migration.walking import files_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +31,7 @@ _MAX_JSON: Final = 1 << 28
 _MAGIC: Final = b"blpk"
 _FRAME: Final = 16
 _UNPACKED_AT: Final = slice(_FRAME + 4, _FRAME + 8)
+_PACKED_AT: Final = slice(_FRAME + 12, _FRAME + 16)
 _TYPES: Final = frozenset({"uint32", "int32", "uint64", "int64", "float64", "float32"})
 _NEXT: Final = "restore the ingestion from a backup, or ingest the bundle anew with the old system"
 
@@ -94,6 +97,8 @@ class BloscColumn:
         unpacked = int.from_bytes(packed[_UNPACKED_AT], "little")
         if packed[:4] != _MAGIC or len(packed) < _FRAME * 2:
             raise _damaged(path, "it does not begin as bcolz chunks do")
+        if int.from_bytes(packed[_PACKED_AT], "little") != len(packed) - _FRAME:
+            raise _damaged(path, f"it has {len(packed) - _FRAME:,} packed bytes, and says another number")
         # Held before unpacking: a chunk that says it is larger is a bomb or damage.
         if not count * self.dtype.itemsize <= unpacked <= self.chunk_length * self.dtype.itemsize:
             raise _damaged(path, f"it unpacks to {unpacked:,} bytes, expected {count * self.dtype.itemsize:,}")
@@ -181,7 +186,7 @@ def hash_table(folder: Path) -> tuple[str, int]:
     """
     digest, size = hashlib.sha256(), 0
     try:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in sorted(files_below(folder)):
             with path.open("rb") as file:
                 of_file = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()} {of_file}\n".encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.migration.legacy import LegacySymbol
 from pipeline_defs.migration.read_only import tables_of, text, whole
+from pipeline_defs.migration.walking import is_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def read_bundle_database(folder: Path) -> BundleDatabase:
     """
     found = BundleDatabase()
     path = folder / NAME
-    if not path.exists():
+    if not is_file(path):
         return found
     with tables_of(path) as tables:
         for row in tables.rows("datasets"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline_defs.errors import SourceError
 from pipeline_defs.migration.bundle_databases import BundleDatabase, read_bundle_database
 from pipeline_defs.migration.contents import list_files
+from pipeline_defs.migration.continuity import find_leap
 from pipeline_defs.migration.deciding import decide, make_series, quarantined
 from pipeline_defs.migration.global_databases import without_secrets
 from pipeline_defs.migration.legacy import LegacyBundle
@@ -62,7 +63,8 @@ def plan_bundle(
     symbols, ids = _symbols(bundle, row, database)
     if bundle.kind == "parquet" and reading.keys:
         numbering = number_symbols([one.symbol for one in symbols], ids, reading.sids, reading.sids_by_file)
-        reading.problems += [] if numbering.problem is None else [numbering.problem]
+        leaps = [find_leap(scan.ends_by_file) for scan in reading.scans.values()]
+        reading.problems += [one for one in (numbering.problem, *leaps) if one is not None]
         symbols = [replace(one, sid=sid) for one, sid in zip(symbols, numbering.sids, strict=False)]
     elif bundle.kind == "csvdir":
         symbols = [one for one in symbols if one.symbol in reading.keys]

@@ -20,6 +20,7 @@ from pipeline_defs.migration.plan import Orphan
 from pipeline_defs.migration.read_only import instant, text, whole
 from pipeline_defs.migration.readings import read_contents
 from pipeline_defs.migration.reasons import PROVENANCE
+from pipeline_defs.migration.walking import entries_below, entries_of, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ def plan_caches(
     for key, row in rows.caches.items():
         folder = cache_root / row.folder
         found.named.add(folder)
-        if (folder / _FILE).is_file():
+        if is_file(folder / _FILE):
             daily = _is_daily(row.frequency)
             found.plans[key] = _plan(_described(row, folder), _FILE, None, choices, daily=daily)
         else:
@@ -71,7 +72,8 @@ def plan_caches(
     for bundle in folders:
         era = rows.bundles[bundle.name].era if bundle.name in rows.bundles else None
         _add_old(found, root / _OLD_FOLDER, bundle, era, choices)
-    files = {*cache_root.glob("cache_*"), *(root / _OLD_FOLDER).glob("*.parquet")} - found.named
+    folders_found = {path for path in entries_of(cache_root) if path.name.startswith("cache_")}
+    files = (folders_found | set(entries_below(root / _OLD_FOLDER, ending=".parquet"))) - found.named
     found.orphans += [Orphan("cache_file", path.stem, f"no database names {path}") for path in sorted(files)]
     return [plan for _, plan in sorted(found.plans.items())], found.orphans
 
@@ -94,7 +96,7 @@ def _add_old(found: _Found, place: Path, bundle: BundleFolder, era: Era | None, 
         if place / path in found.named:
             continue
         found.named.add(place / path)
-        if not (place / path).is_file():
+        if not is_file(place / path):
             told = f"bundle {bundle.name} names it, and there is no {path} in {place}"
             found.orphans.append(Orphan("cache_row", key, told))
             continue

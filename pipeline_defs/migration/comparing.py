@@ -22,6 +22,7 @@ HASH_OF_NOTHING: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 
 _SATURDAY: Final = 5
 _LAST_WRITE: Final = "the old system records the last write only"
+_ONE_FILE: Final = "the old system counted one of the files it was made of"
 _GUESSED_TYPES: Final = frozenset({"future", "futures", "option", "forex"})
 
 
@@ -72,7 +73,8 @@ def _counts(bundle: LegacyBundle, series: Sequence[SeriesPlan], *, written_at_on
     stated, rows = bundle.stated, sum(one.rows for one in series)
     if stated.row_count is not None:
         same = stated.row_count == rows
-        detail = "" if same or written_at_once else _LAST_WRITE
+        reason = _ONE_FILE if bundle.kind == "bcolz" else _LAST_WRITE
+        detail = "" if same or written_at_once else reason
         yield Note("row_count", same or not written_at_once, f"{stated.row_count:,}", f"{rows:,}", detail)
     if stated.start is not None and stated.end is not None and series:
         first, last = min(_day(one.first) for one in series), max(_day(one.last) for one in series)

@@ -8,6 +8,7 @@ from pipeline_defs.migration import bcolz_daily, bcolz_minute, csvdir, parquet_f
 from pipeline_defs.migration.blosc_columns import hash_table
 from pipeline_defs.migration.frames import DAILY_SECONDS, MINUTE_SECONDS
 from pipeline_defs.migration.plan import PlannedFile
+from pipeline_defs.migration.walking import entries_below, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,16 +40,15 @@ def list_files(kind: Kind, folder: Path) -> list[tuple[str, int]]:
     if kind == "csvdir":
         return [(path, DAILY_SECONDS if daily else MINUTE_SECONDS) for path, _, daily in csvdir.files_of(folder)]
     if kind == "bcolz":
-        daily = folder / bcolz_daily.FOLDER / "__attrs__"
+        daily = folder / bcolz_daily.FOLDER
         minutes = bcolz_minute.sids_of(folder / bcolz_minute.FOLDER)
-        return [(bcolz_daily.FOLDER, DAILY_SECONDS)] * daily.is_file() + [
+        return [(bcolz_daily.FOLDER, DAILY_SECONDS)] * is_folder(daily) + [
             (f"{bcolz_minute.FOLDER}/{path}", MINUTE_SECONDS) for _, path in sorted(minutes.items())
         ]
     return [
         (path.relative_to(folder).as_posix(), seconds)
         for name, seconds in BAR_FOLDERS.items()
-        for path in sorted((folder / name).rglob("*.parquet"))
-        if not path.name.startswith(".")
+        for path in entries_below(folder / name, ending=".parquet")
     ]
 
 

@@ -15,6 +15,7 @@ from pipeline_defs.errors import SchemaDriftError, SourceError
 from pipeline_defs.migration.adjustments import DIVIDEND, SPLIT
 from pipeline_defs.migration.amounts import KEY, LINE, LINE_SCHEMA, PRICES, WHEN, Bars, exact_bars
 from pipeline_defs.migration.reasons import BAD_ACTION
+from pipeline_defs.migration.walking import entries_of, is_file
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.sources.manual_csv.fields import decimals
 from pipeline_defs.sources.manual_csv.lines import LINE as FILE_LINE
@@ -53,8 +54,8 @@ def files_of(folder: Path) -> Iterator[tuple[str, str, bool]]:
 
     """
     for length in (DAILY, MINUTE):
-        for path in sorted((folder / length).glob(f"*{ENDING}")):
-            if path.is_file():
+        for path in entries_of(folder / length):
+            if path.name.endswith(ENDING) and is_file(path):
                 yield f"{length}/{path.name}", path.name.removesuffix(ENDING), length == DAILY
 
 

@@ -73,7 +73,7 @@ def decide(
     problems, notes = list(reading.problems), list(reading.notes)
     bundle = replace(bundle, bar_lengths=tuple(sorted({one.bar_seconds for one in reading.files}, reverse=True)))
     if not series and not problems:
-        problems.append(Problem(NO_ROWS, f"there is no bar in {bundle.folder}", "remove the bundle, or leave it"))
+        problems.append(_nothing(bundle, reading))
     unnamed = next((one for one in series if one.symbol is None), None)
     if unnamed is not None and not {SIDS_REUSED, SYMBOLS_UNKNOWN} & {one.reason for one in problems}:
         problems.append(_nameless(unnamed))
@@ -81,7 +81,7 @@ def decide(
     problems += [] if shared is None else [shared]
     traded = [one for one in bundle.symbols if any(one.symbol == found.symbol for found in series)]
     venue = find_venue(
-        bundle.name,
+        None if bundle.kind == "csvdir" else bundle.name,
         traded or bundle.symbols,
         bundle.source_type,
         bundle.source_url,
@@ -148,6 +148,13 @@ def _with_first(plan: BundlePlan, problems: list[Problem]) -> BundlePlan:
     more = sum(one.reason == first.reason for one in others)
     detail = first.detail + (f" (and {more} more)" if more else "") + (f"; also {', '.join(also)}" if also else "")
     return replace(plan, decision="quarantine", reason=first.reason, detail=detail, next_step=first.next_step)
+
+
+def _nothing(bundle: LegacyBundle, reading: Reading) -> Problem:
+    refused = sum(scan.refused.total() for scan in reading.scans.values())
+    first = next((scan.first_refused for scan in reading.scans.values() if scan.first_refused), "")
+    told = f"; {refused:,} lines were refused, {first} for one" if refused else ""
+    return Problem(NO_ROWS, f"there is no bar in {bundle.folder}{told}", "mend what was refused, or leave the bundle")
 
 
 def _accepted(problem: Problem) -> Note:

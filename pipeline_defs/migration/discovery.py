@@ -12,6 +12,7 @@ from pipeline_defs.migration.bundle_databases import NAME as BUNDLE_DATABASE
 from pipeline_defs.migration.contents import BAR_FOLDERS
 from pipeline_defs.migration.ingestions import Ingestions, find_ingestions
 from pipeline_defs.migration.plan import Note
+from pipeline_defs.migration.walking import entries_of, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Folders:
     bundles : list of BundleFolder
         By place, then name; a name may be there twice.
     notes : list of Note
-        Folders that are no bundle or may not be looked into.
+        Folders that are no bundle.
 
     """
 
@@ -94,7 +95,7 @@ def find_folders(root: Path) -> Folders:
         If it may not be listed.
 
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise ConfigurationError(
             f"there is no folder {root}",
             next_step="name the store: --root PATH, the folder with assets-<n>.db and data/ in it",
@@ -106,10 +107,9 @@ def find_folders(root: Path) -> Folders:
                 continue
             try:
                 bundles = list(_bundles(folder))
-            except OSError as error:
-                told = f"it cannot be listed: {error.strerror}"
-                found.notes.append(Note("folder", passed=False, stated=_below(root, folder), found=told))
-                continue
+            except SourceError:
+                # Whatever it is: as a bundle that cannot be read it is told of with the reason.
+                bundles = [BundleFolder(folder.name, "parquet", folder)]
             found.bundles += bundles
             if not bundles:
                 found.notes.append(
@@ -119,7 +119,7 @@ def find_folders(root: Path) -> Folders:
 
 
 def _bundles(folder: Path) -> Iterator[BundleFolder]:
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in entries_of(folder)}
     ingestions = find_ingestions(folder)
     if names & {*BAR_FOLDERS, BUNDLE_DATABASE}:
         yield BundleFolder(folder.name, "parquet", folder)
@@ -128,12 +128,7 @@ def _bundles(folder: Path) -> Iterator[BundleFolder]:
 
 
 def _folders(place: Path) -> list[Path]:
-    try:
-        if not place.is_dir():
-            return []
-        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise SourceError(f"the folder cannot be listed: {error.strerror}", where=str(place)) from error
+    return [path for path in entries_of(place) if not path.name.startswith(".") and is_folder(path)]
 
 
 def _below(root: Path, path: Path) -> str:

@@ -15,6 +15,7 @@ from pipeline_defs.errors import SourceError
 from pipeline_defs.migration.legacy import LegacyQuality, LegacySymbol, Stated
 from pipeline_defs.migration.plan import Note
 from pipeline_defs.migration.read_only import Row, day, instant, tables_of, text, whole
+from pipeline_defs.migration.walking import is_file
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -130,9 +131,9 @@ def read_global_databases(root: Path) -> GlobalRows:
     found = GlobalRows()
     for era in ERAS:
         path = root / f"assets-{era}.db"
-        if not path.exists():
-            continue
         try:
+            if not is_file(path):
+                continue
             with tables_of(path) as tables:
                 _add_bundles(found, tables, era)
                 _add_caches(found, tables, era)

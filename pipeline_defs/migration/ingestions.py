@@ -13,6 +13,7 @@ from pipeline_defs.errors import SourceError
 from pipeline_defs.migration import bcolz_daily, bcolz_minute
 from pipeline_defs.migration.legacy import LegacySymbol
 from pipeline_defs.migration.read_only import tables_of, text, whole
+from pipeline_defs.migration.walking import entries_of, is_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ class Ingestions:
 
 def find_ingestions(folder: Path) -> Ingestions:
     """List the ingestions below a bundle's folder. Their names are times, and sort as such."""
-    names = sorted((path.name for path in folder.iterdir() if _INGESTION.fullmatch(path.name)), reverse=True)
+    names = sorted((path.name for path in entries_of(folder) if _INGESTION.fullmatch(path.name)), reverse=True)
     place = next((place for place, name in enumerate(names) if _is_whole(folder / name)), None)
     if place is None:
         return Ingestions(None, (), tuple(names))
@@ -55,8 +56,8 @@ def assets_file(folder: Path) -> Path | None:
     """Find the newest database of symbols of an ingestion."""
     found = {
         int(path.stem.removeprefix("assets-")): path
-        for path in folder.glob("assets-*.sqlite")
-        if path.stem.removeprefix("assets-").isdecimal()
+        for path in entries_of(folder)
+        if path.suffix == ".sqlite" and path.stem.removeprefix("assets-").isdecimal()
     }
     return found[max(found)] if found else None
 
@@ -98,7 +99,7 @@ def read_symbols(folder: Path) -> list[LegacySymbol]:
 
 def _is_whole(folder: Path) -> bool:
     tables = (folder / bcolz_daily.FOLDER / "__attrs__", folder / bcolz_minute.FOLDER / bcolz_minute.METADATA)
-    return assets_file(folder) is not None and any(path.is_file() for path in tables)
+    return assets_file(folder) is not None and any(is_file(path) for path in tables)
 
 
 def _names(tables: Tables) -> dict[int, str]:

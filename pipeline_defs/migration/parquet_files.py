@@ -190,7 +190,7 @@ def _shaped(path: Path, frame: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
         raise SchemaDriftError(
             f"column {error.args[0]} is of type {error.args[1]}, which no known version wrote", where=str(path)
         ) from None
-    return frame.select(*PRICES, "volume").with_columns(shaped)
+    return frame.with_columns(shaped).select(KEY, WHEN, *PRICES, "volume")
 
 
 def _refuse_other_than_numbers(column: pl.Series) -> None:

@@ -20,6 +20,7 @@ from pipeline_defs.migration.numbering import Problem
 from pipeline_defs.migration.plan import Note, Orphan, Plan
 from pipeline_defs.migration.readings import RESTORE
 from pipeline_defs.migration.reasons import NAME_TAKEN, UNREADABLE
+from pipeline_defs.migration.walking import entries_of, is_file, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -67,7 +68,7 @@ def plan_store(
     ConfigurationError
         If there is no such folder, or a market or bundle is named that there is not.
     SourceError
-        If the data folder may not be listed.
+        If the data folder or the cache may not be listed.
 
     """
     root = default_root() if root is None else root.expanduser()
@@ -92,7 +93,7 @@ def plan_store(
         Orphan("bundle_row", name, f"there is no folder of that name below {root / 'data'}") for name in missing
     ]
     return Plan(
-        LegacyStore(root, tuple(rows.databases), cache_root if cache_root.is_dir() else None),
+        LegacyStore(root, tuple(rows.databases), cache_root if is_folder(cache_root) else None),
         tuple(sorted([*plans.values(), *twice], key=lambda plan: plan.name)),
         tuple(caches),
         tuple(orphans),
@@ -124,7 +125,7 @@ def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = N
 
     """
     name = folder.absolute().name if name is None else name
-    if not any((folder / length).is_dir() for length in (csvdir.DAILY, csvdir.MINUTE)):
+    if not any(is_folder(folder / length) for length in (csvdir.DAILY, csvdir.MINUTE)):
         raise ConfigurationError(
             f"{folder} has neither {csvdir.DAILY} nor {csvdir.MINUTE} in it",
             next_step="name the folder above them, as zipline's CSVDIR does",
@@ -135,7 +136,12 @@ def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = N
     told = LegacyBundle(
         name, "csvdir", None, folder, (), tuple(LegacySymbol(one, None) for one in symbols), source_type="csvdir"
     )
-    packed = sorted(path.name for path in folder.glob("*/*.csv.*"))
+    packed = [
+        path.name
+        for length in (csvdir.DAILY, csvdir.MINUTE)
+        for path in entries_of(folder / length)
+        if f"{csvdir.ENDING}." in path.name
+    ]
     notes = (Note("file", passed=False, stated="CSV files", found=", ".join(packed[:5]), detail="unpack them"),)
     return Plan(LegacyStore(folder, (), None), (plan_bundle(told, None, choices),), notes=notes if packed else ())
 
@@ -169,7 +175,7 @@ def _calendar(place: Path) -> str | None:
         place / bcolz_daily.FOLDER / "__attrs__",
         place / bcolz_minute.FOLDER / bcolz_minute.METADATA,
     ):
-        if path.is_file():
+        if is_file(path):
             told = read_json(path).get("calendar_name")
             return None if told is None else str(told)
     return None

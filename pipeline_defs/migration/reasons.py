@@ -27,7 +27,7 @@ QUARANTINE: Final[dict[str, str]] = {
     CHECKSUM: "A file is not the one whose checksum was recorded: it was changed afterwards.",
     SYMBOLS_UNKNOWN: "Rows carry numbers, and nothing says which symbol a number is.",
     SIDS_REUSED: "Numbers and symbols do not match: several ingestions gave the same number to different symbols.",
-    SIDS_DOUBTFUL: "A file lacks the last numbers: it may come from an ingestion of fewer symbols, numbered otherwise.",
+    SIDS_DOUBTFUL: "A file may come from an ingestion that numbered its symbols otherwise.",
     SYMBOL_SHARED: "Two numbers have the same symbol: bars of two companies would become one series.",
     PROVENANCE: "A cached answer: nothing says which source gave it.",
     MARKET_UNKNOWN: "Nothing says in which market the symbols trade.",

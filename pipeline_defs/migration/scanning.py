@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.migration.amounts import KEY, WHEN
+from pipeline_defs.migration.continuity import Ends
 from pipeline_defs.migration.frames import DAILY_SECONDS, MINUTE_SECONDS
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Scan:
         Lines that are no bar, by reason.
     first_refused : str
         The first of them: file, line and text.
+    ends_by_file : dict of str to dict of int or str to Ends
+        First and last bars by file and number.
     misordered : int
         Rows whose low, open, close and high are not in order.
     misplaced : Counter of str
@@ -77,6 +80,7 @@ class Scan:
     rows_by_file: dict[str, int] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     first_refused: str = ""
+    ends_by_file: dict[str, dict[Key, Ends]] = field(default_factory=dict)
     misordered: int = 0
     misplaced: Counter[str] = field(default_factory=Counter)
     dates: set[dt.date] = field(default_factory=set)
@@ -101,7 +105,7 @@ class Scan:
                 self.refused.update(part.refused["reason"].to_list())
             if part.rows.height:
                 self.rows_by_file[path] += part.rows.height
-                keys |= self._sum(part.rows)
+                keys |= self._sum(part.rows, self.ends_by_file.setdefault(path, {}))
                 self._look(path, part.rows)
 
     def bar_seconds(self, stated: set[int]) -> int:
@@ -129,16 +133,23 @@ class Scan:
             return None
         return sum(frame.height for frame in self._seen) - pl.concat(self._seen).n_unique() if self._seen else 0
 
-    def _sum(self, rows: pl.DataFrame) -> set[Key]:
+    def _sum(self, rows: pl.DataFrame, ends: dict[Key, Ends]) -> set[Key]:
         found = rows.group_by(KEY).agg(
             pl.len(),
             pl.col(WHEN).min().alias("first"),
             pl.col(WHEN).max().alias("last"),
             pl.col("close").sum(),
             pl.col("volume").sum(),
+            pl.col("close").get(pl.col(WHEN).arg_min()).alias("first_close"),
+            pl.col("close").get(pl.col(WHEN).arg_max()).alias("last_close"),
         )
-        for key, *values in found.rows():
-            totals = Totals(*values)
+        for key, rows_found, first, last, close, volume, first_close, last_close in found.rows():
+            totals = Totals(rows_found, first, last, close, volume)
+            here = Ends(first, first_close, last, last_close)
+            if key in ends:
+                ends[key].add(here)
+            else:
+                ends[key] = here
             if key in self.totals:
                 self.totals[key].add(totals)
             else:

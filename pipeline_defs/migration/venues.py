@@ -63,7 +63,7 @@ def kind_of(symbol: LegacySymbol) -> InstrumentKind:
 
 
 def find_venue(
-    bundle: str,
+    bundle: str | None,
     symbols: Sequence[LegacySymbol],
     source_type: str | None,
     source_url: str | None,
@@ -75,8 +75,8 @@ def find_venue(
 
     Parameters
     ----------
-    bundle : str
-        Name, for messages.
+    bundle : str or None
+        Name, for messages; None where there is one bundle only.
     symbols : sequence of LegacySymbol
         All of them.
     source_type, source_url : str or None
@@ -145,10 +145,10 @@ def _mixed(known: Sequence[str]) -> Problem:
     )
 
 
-def _unknown(bundle: str, symbol: str) -> Problem:
+def _unknown(bundle: str | None, symbol: str) -> Problem:
     names = ", ".join(name for name in MARKETS if name != "ANY")
     return Problem(
         MARKET_UNKNOWN,
         f"neither source nor exchange says where {symbol} trades",
-        f"name it: --market {bundle}=NSE (one of {names})",
+        f"name it: --market {'' if bundle is None else f'{bundle}='}NSE (one of {names})",
     )

@@ -165,6 +165,25 @@ def write_ingestion(
     write_symbols(place, symbols, exchange=exchange)
 
 
+def write_minutes(place: Path, sid: int, places: dict[int, int], *, length: int = 780, **more: Any) -> Path:
+    """Write minute bars of a number over two sessions: by place, one value for all prices and the volume."""
+    folder = place / "minute_equities.bcolz"
+    values = [places.get(number, 0) for number in range(length)]
+    for name in ("open", "high", "low", "close", "volume"):
+        write_column(folder / f"00/00/{sid:06}.bcolz" / name, values, chunk_length=100)
+    told = {
+        "version": 3,
+        "ohlc_ratio": 1000,
+        "ohlc_ratios_per_sid": None,
+        "minutes_per_day": 390,
+        "calendar_name": "XNYS",
+        "start_session": "2023-07-03",
+        "end_session": "2023-07-05",
+    }
+    (folder / "metadata.json").write_text(json.dumps(told | more))
+    return folder
+
+
 def write_symbols(place: Path, symbols: dict[int, str], *, exchange: str = "CSVDIR", version: int = 10) -> None:
     execute(
         place / f"assets-{version}.sqlite",
