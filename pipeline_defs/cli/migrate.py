@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pipeline_defs.cli.help_page import command_group
 from pipeline_defs.cli.options import AsJson, AsJsonLines
 from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.errors import PipelineError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline_defs.migration.stamping import Stamps
     from pipeline_defs.migration.undoing import RolledBack
 
-migrate = typer.Typer(no_args_is_help=True, help="Move in from rustybt and zipline; old stores are never changed.")
+migrate = command_group("Move in from rustybt and zipline; old stores are never changed.")
 
 _WIDTH: Final = 140
 """Characters of a table where nobody looks."""
@@ -33,7 +34,9 @@ class _Ends(StrEnum):
     END = "end"
 
 
-Bundles = Annotated[list[str] | None, typer.Option("--bundle", help="Only this bundle; may be repeated.")]
+Bundles = Annotated[
+    list[str] | None, typer.Option("--bundle", metavar="<bundle>", help="Only this bundle; may be repeated.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; write nothing, and open no database.")]
 RollBack = Annotated[bool, typer.Option("--roll-back", help="Take out what was moved in.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before taking anything out.")]
@@ -225,7 +228,7 @@ def _show_plan(plan: Plan, *, with_caches: bool) -> None:
     from rich.console import Console  # noqa: PLC0415 -- only where a table is shown
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title=f"Plan for {plan.store.root}", title_justify="left")
+    table = Table(title=f"Plan for {_from_home(plan.store.root)}", title_justify="left")
     for heading in ("bundle", "decision", "market", "symbols"):
         table.add_column(heading)
     table.add_column("rows", justify="right")
@@ -245,12 +248,18 @@ def _show_plan(plan: Plan, *, with_caches: bool) -> None:
     for plan_of in plan.taken:
         for note in plan_of.notes:
             if not note.passed:
-                detail = f" ({note.detail})" if note.detail else ""
-                typer.echo(f"{plan_of.name}: {note.check}: {note.found}; the store says {note.stated}{detail}")
+                detail = f"; {note.detail}" if note.detail else ""
+                typer.echo(f"{plan_of.name}: {note.check}: {note.found} (stated: {note.stated}){detail}")
     typer.echo(
         f"{len(plan.taken)} to be taken with {sum(one.rows for one in plan.taken):,} rows,"
         f" {len(plan.quarantined)} to be left; nothing was written"
     )
+
+
+def _from_home(path: Path) -> str:
+    """Write a path as a shell would take it, from the home folder where it lies in it."""
+    absolute = path.absolute()
+    return f"~/{absolute.relative_to(Path.home())}" if absolute.is_relative_to(Path.home()) else str(absolute)
 
 
 def _cells(one: BundlePlan) -> list[str]:

@@ -107,7 +107,7 @@ class Outcome:
         """Say it to people: one line, and a second one with what to do where there is something to do."""
         one = self.entry
         if one.state == "done":
-            how = "was moved in before" if self.was_done else f"{one.rows_stored:,} rows"
+            how = f"{one.rows_stored:,} rows" + (", moved in before" if self.was_done else "")
             rest = (one.rows_quarantined or 0) + one.lines_refused
             refused = f", {rest:,} quarantined" if rest else ""
             return [f"done         {one.name:<24} {one.source}  {how}{refused}"]

@@ -9,7 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline_defs.cli.main import commands
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.migration import moving
+from pipeline_defs.migration.orders import MigrationOrder
+from pipeline_defs.orchestration.commands.migrations import MigrationConfig, config_of
+from pipeline_defs.orchestration.commands.running import COMMAND
+from pipeline_defs.orchestration.runs import open_instance
+from pipeline_defs.settings import load_settings
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.migrations import upgrade
 
@@ -86,7 +92,37 @@ def test_what_is_moved_in_whole_ends_with_0(warehouse: Warehouse, folder: Path) 
         "1 moved in with 8 rows, 0 quarantined, 0 failed",
     ]
     assert count(warehouse) == 8
-    assert "was moved in before" in run("csvdir", folder, "--market", "US").stdout
+    assert "8 rows, moved in before" in run("csvdir", folder, "--market", "US").stdout
+
+
+def test_what_was_moved_in_shows_as_a_run_with_what_was_typed(
+    warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pipeline", "migrate", "csvdir", "mine", "--market", "US"])
+    run_id = json.loads(run("csvdir", folder, "--market", "US", "--json").stdout)["dagster_run_id"]
+
+    with warehouse.connect() as connection:
+        assert connection.execute("SELECT DISTINCT dagster_run_id FROM loads").fetchall() == [(run_id,)]
+    with open_instance(load_settings()) as instance:
+        recorded = instance.get_run_by_id(run_id)
+    assert recorded is not None
+    assert (recorded.job_name, recorded.status.value) == ("migrate_store", "SUCCESS")
+    assert recorded.tags[COMMAND] == "pipeline migrate csvdir mine --market US"
+
+
+def test_an_order_and_a_runs_configuration_say_the_same(tmp_path: Path) -> None:
+    order = MigrationOrder(
+        "rustybt", tmp_path, tmp_path / "cache", ("a", "b"), {"a": "NSE"}, {"b": "end"}, ("a",), take_caches=True
+    )
+
+    assert MigrationConfig(**config_of(order)).order() == order
+    assert MigrationConfig(**config_of(MigrationOrder("csvdir"))).order() == MigrationOrder("csvdir")
+
+
+@pytest.mark.parametrize("wrong", [{"system": "zipline3"}, {"stamps": {"a": "middle"}}])
+def test_a_configuration_with_a_word_that_is_none_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="is not known"):
+        MigrationConfig(**wrong).order()  # type: ignore[arg-type]
 
 
 def test_a_quarantined_bundle_ends_with_3_and_what_to_do(warehouse: Warehouse, folder: Path) -> None:
