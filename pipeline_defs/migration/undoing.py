@@ -110,6 +110,14 @@ _INSTRUMENTS: Final = (
     "DELETE FROM instruments WHERE instrument_id = ANY (%(ids)s)",
 )
 
+# What one bundle made and another came to need is the other's from now on: it goes when that one is taken out.
+_INHERIT: Final = """
+UPDATE migrated_bundles AS b SET instruments_before = least(b.instruments_before, k.first - 1)
+FROM (SELECT a.source, min(a.instrument_id) AS first FROM instrument_aliases AS a
+      WHERE a.instrument_id = ANY (%(ids)s) GROUP BY a.source) AS k
+WHERE b.source = k.source AND b.instruments_before IS NOT NULL AND b.state <> 'rolled_back'
+"""
+
 _ROLLED_BACK: Final = """
 UPDATE migrated_bundles SET state = 'rolled_back', reason = NULL, detail = %(detail)s, next_step = '',
                             rows_stored = NULL, rows_quarantined = NULL, finished_at = clock_timestamp()
@@ -227,6 +235,7 @@ def _undo(session: psycopg.Connection, told: dict[str, Any]) -> RolledBack:
             session.execute(statement.encode(), told)
         needed = session.execute(_NEEDED, {"ids": ids}).fetchall()
         free = sorted(set(ids) - {instrument_id for instrument_id, _ in needed})
+        session.execute(_INHERIT, {"ids": sorted(set(ids) - set(free))})
         for statement in _INSTRUMENTS:
             session.execute(statement.encode(), {"ids": free})
         kept = tuple(str(why) for _, why in needed)

@@ -106,6 +106,11 @@ def test_an_instrument_that_another_source_came_to_need_is_kept_and_named(
     assert ask("SELECT symbol FROM instrument_terms") == [("TCS",)]
     assert ask("SELECT DISTINCT source FROM equity_daily") == [("rustybt/nse/second",)]
 
+    (last,) = roll_back(warehouse, names=["second"])
+
+    assert (last.instruments, last.kept) == (1, ())
+    assert ask("SELECT count(*) FROM instruments") == [(0,)]
+
 
 def test_instruments_that_were_there_before_stay_though_nothing_else_needs_them(
     move: Move, warehouse: Warehouse, ask: Ask
