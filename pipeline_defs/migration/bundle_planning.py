@@ -58,7 +58,7 @@ def plan_bundle(
         return quarantined(bundle, [_unreadable(bundle, error)])
     if bundle.kind == "parquet" and not database.checksums and is_hash_of_file(bundle) and len(listed) == 1:
         database.checksums[listed[0][0]] = str(bundle.stated.checksum)
-    reading = read_contents(bundle.kind, bundle.folder, database, listed)
+    reading = read_contents(bundle.kind, bundle.folder, database, listed, decimals=bundle.decimals)
     reading.notes += check_bundle_checksum(bundle, reading, files_stated=bool(database.checksums))
     symbols, ids = _symbols(bundle, row, database)
     if bundle.kind == "parquet" and reading.keys:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SourceError
-from pipeline_defs.migration import scanning
+from pipeline_defs.migration import bcolz_daily, parquet_files, scanning
 from pipeline_defs.migration.discovery import default_cache_root, default_root
 from pipeline_defs.migration.frames import DAILY_SECONDS
 from pipeline_defs.migration.planning import plan_store
@@ -261,6 +261,22 @@ def test_too_many_rows_to_compare_are_not_called_free_of_duplicates(
     monkeypatch.setattr(scanning, "MAX_COMPARED", 3)
 
     assert note(one(plan_store(root)), "duplicates").found == "not counted: 6 rows"
+
+
+def test_a_plan_is_the_same_however_small_the_parts_are_that_are_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = add_bundle(root, "mine", "A", "B")
+    write_daily(folder, bars(1, 2, first="2023-02-01").reverse(), where="year=2023/month=2")
+    write_ingestion(root / "data/quandl" / _INGESTION, {0: [_ROW] * 3, 1: [_ROW]}, {0: "A", 1: "B"})
+    whole = plan_store(root)
+
+    monkeypatch.setattr(parquet_files, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(bcolz_daily, "ROWS_AT_ONCE", 2)
+    parts = plan_store(root)
+
+    assert parts.to_json() == whole.to_json()
+    assert len(list(read_series(parts.bundles[1], DAILY_SECONDS))) == 2
 
 
 def test_missing_days_are_held_against_the_sessions_of_the_market(root: Path) -> None:
