@@ -331,6 +331,17 @@ def test_datasets_with_different_symbols_tell_nothing(root: Path) -> None:
     assert one(plan_store(root)).reason == "symbols_unknown"
 
 
+def test_two_databases_that_list_other_symbols_are_doubted(root: Path) -> None:
+    folder = add_bundle(root, "mine", "A", "B")
+    bundle_database(folder, *(("symbols", {"dataset_id": 1, "symbol": name}) for name in ("B", "A")))
+
+    plan = one(plan_store(root))
+
+    assert plan.reason == "sids_doubtful"
+    assert plan.detail == "the global database lists the symbols A, B, the bundle's own B, A"
+    assert [series.symbol for series in one(plan_store(root, accept=["mine"])).series] == ["A", "B"]
+
+
 @pytest.mark.parametrize("damage", ["parquet", "layout", "database", "missing"])
 def test_damage_is_quarantined_and_the_file_is_named(root: Path, damage: str) -> None:
     folder = add_bundle(root, "hurt", "A")
