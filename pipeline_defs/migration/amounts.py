@@ -36,11 +36,14 @@ class Bars:
         volume as `AMOUNT`, and `LINE`.
     refused : polars.DataFrame
         `LINE_SCHEMA`.
+    rounded : int, default 0
+        Prices that were rounded because the user lets them be.
 
     """
 
     rows: pl.DataFrame
     refused: pl.DataFrame
+    rounded: int = 0
 
 
 def exact_bars(frame: pl.DataFrame, *, told: pl.DataFrame | None = None, zeros_are_none: bool = False) -> Bars:

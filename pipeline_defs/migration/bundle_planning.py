@@ -15,7 +15,7 @@ from pipeline_defs.migration.legacy import LegacyBundle
 from pipeline_defs.migration.numbering import Problem, number_symbols
 from pipeline_defs.migration.reading import find_actions
 from pipeline_defs.migration.readings import RESTORE, check_bundle_checksum, is_hash_of_file, read_contents
-from pipeline_defs.migration.reasons import UNREADABLE
+from pipeline_defs.migration.reasons import SIDS_DOUBTFUL, UNREADABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,13 +58,14 @@ def plan_bundle(
         return quarantined(bundle, [_unreadable(bundle, error)])
     if bundle.kind == "parquet" and not database.checksums and is_hash_of_file(bundle) and len(listed) == 1:
         database.checksums[listed[0][0]] = str(bundle.stated.checksum)
-    reading = read_contents(bundle.kind, bundle.folder, database, listed)
+    reading = read_contents(bundle.kind, bundle.folder, database, listed, decimals=bundle.decimals)
     reading.notes += check_bundle_checksum(bundle, reading, files_stated=bool(database.checksums))
     symbols, ids = _symbols(bundle, row, database)
     if bundle.kind == "parquet" and reading.keys:
         numbering = number_symbols([one.symbol for one in symbols], ids, reading.sids, reading.sids_by_file)
+        disagreement = _disagreement(symbols, database)
         leaps = [find_leap(scan.ends_by_file) for scan in reading.scans.values()]
-        reading.problems += [one for one in (numbering.problem, *leaps) if one is not None]
+        reading.problems += [one for one in (numbering.problem, disagreement, *leaps) if one is not None]
         symbols = [replace(one, sid=sid) for one, sid in zip(symbols, numbering.sids, strict=False)]
     elif bundle.kind == "csvdir":
         symbols = [one for one in symbols if one.symbol in reading.keys]
@@ -108,6 +109,20 @@ def _symbols(
     lists = database.symbol_lists
     same = len({tuple(one.symbol for one in symbols) for symbols in lists}) == 1
     return (lists[0] if same else []), None
+
+
+def _disagreement(symbols: list[LegacySymbol], database: BundleDatabase) -> Problem | None:
+    """Find a list of symbols in the bundle's own database that differs from that of the global one."""
+    names = [one.symbol for one in symbols]
+    other = next((told for told in database.symbol_lists if [one.symbol for one in told] != names), None)
+    if other is None or not names:
+        return None
+    return Problem(
+        SIDS_DOUBTFUL,
+        f"the global database lists the symbols {', '.join(names[:5])}, the bundle's own"
+        f" {', '.join(one.symbol for one in other[:5])}",
+        "if the global list is right, accept the bundle by name",
+    )
 
 
 def _unreadable(bundle: LegacyBundle, error: SourceError | OSError) -> Problem:

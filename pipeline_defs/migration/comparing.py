@@ -120,6 +120,9 @@ def _validation(bundle: LegacyBundle) -> Iterator[Note]:
 
 def _oddities(scans: Sequence[Scan]) -> Iterator[Note]:
     for scan in scans:
+        if scan.rounded:
+            found = f"{scan.rounded:,} prices with more than eight decimals"
+            yield Note("rounded", passed=True, stated="rounded as the user allows", found=found)
         if scan.misordered:
             found = f"{scan.misordered:,} rows with open or close outside low to high"
             yield Note("ohlc", passed=False, stated="in order", found=found, detail="the import refuses them")

@@ -90,7 +90,7 @@ def inspect_file(
     return PlannedFile(path, bar_seconds, 0, probe.size_bytes, probe.sha256, stated), probe.surplus_bytes
 
 
-def read_file(kind: Kind, folder: Path, file: PlannedFile) -> Iterator[Bars]:
+def read_file(kind: Kind, folder: Path, file: PlannedFile, *, decimals: int | None = None) -> Iterator[Bars]:
     """Read the bars of a file.
 
     Parameters
@@ -101,6 +101,8 @@ def read_file(kind: Kind, folder: Path, file: PlannedFile) -> Iterator[Bars]:
         Of the bundle.
     file : PlannedFile
         Which one.
+    decimals : int, optional
+        What prices of CSV files with more than eight decimals are rounded to.
 
     Yields
     ------
@@ -115,7 +117,7 @@ def read_file(kind: Kind, folder: Path, file: PlannedFile) -> Iterator[Bars]:
     """
     path, daily = folder / file.path, file.bar_seconds == DAILY_SECONDS
     if kind == "csvdir":
-        yield from csvdir.read_bars(path, path.name.removesuffix(csvdir.ENDING), daily=daily)
+        yield from csvdir.read_bars(path, path.name.removesuffix(csvdir.ENDING), daily=daily, decimals=decimals)
     elif kind != "bcolz":
         yield from parquet_files.read_parquet(path, file.size_bytes, daily=daily)
     elif daily:

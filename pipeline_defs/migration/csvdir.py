@@ -14,6 +14,7 @@ import polars as pl
 from pipeline_defs.errors import SchemaDriftError, SourceError
 from pipeline_defs.migration.adjustments import DIVIDEND, SPLIT
 from pipeline_defs.migration.amounts import KEY, LINE, LINE_SCHEMA, PRICES, WHEN, Bars, exact_bars
+from pipeline_defs.migration.frames import AMOUNT
 from pipeline_defs.migration.reasons import BAD_ACTION
 from pipeline_defs.migration.walking import entries_of, is_file
 from pipeline_defs.schema.columns import TIMESTAMP
@@ -34,6 +35,8 @@ ENDING: Final = ".csv"
 
 _SEPARATOR: Final = ","
 _NO_ACTION: Final = {DIVIDEND: Decimal(0), SPLIT: Decimal(1)}
+_WIDE: Final = pl.Decimal(38, 20)
+_LONG: Final = r"^\s*-?[0-9]{1,12}\.[0-9]{9,20}\s*$"
 _DATE: Final = r"^(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?$"
 _STAMP: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
 _FORMATS: Final = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
@@ -59,7 +62,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, str, bool]]:
                 yield f"{length}/{path.name}", path.name.removesuffix(ENDING), length == DAILY
 
 
-def read_bars(path: Path, symbol: str, *, daily: bool) -> Iterator[Bars]:
+def read_bars(path: Path, symbol: str, *, daily: bool, decimals: int | None = None) -> Iterator[Bars]:
     """Read the bars of a file.
 
     Parameters
@@ -71,6 +74,9 @@ def read_bars(path: Path, symbol: str, *, daily: bool) -> Iterator[Bars]:
     daily : bool
         Whether its bars are daily: then dates without a time of day are read; otherwise stamps, UTC where they have no
         offset.
+    decimals : int, optional
+        What prices with more than eight decimals are rounded to, half to even; default they are refused. Such prices
+        are floats that were written to the last digit, 130.27999877929688 for 130.28.
 
     Yields
     ------
@@ -89,11 +95,13 @@ def read_bars(path: Path, symbol: str, *, daily: bool) -> Iterator[Bars]:
         shaped = frame.select(
             pl.lit(symbol).alias(KEY),
             (_days() if daily else _instants()).alias(WHEN),
-            *(_value(name) for name in (*PRICES, "volume")),
+            *(_price(name, decimals) for name in PRICES),
+            pl.col("volume").str.strip_chars(),
             pl.col(FILE_LINE).alias(LINE),
         )
         bars = exact_bars(shaped, told=frame.drop(FILE_LINE))
-        yield Bars(bars.rows, pl.concat([unfit, bars.refused]).sort(LINE))
+        rounded = 0 if decimals is None else sum(int(frame[name].str.contains(_LONG).sum()) for name in PRICES)
+        yield Bars(bars.rows, pl.concat([unfit, bars.refused]).sort(LINE), rounded)
 
 
 def read_actions(path: Path, symbol: str) -> tuple[list[Action], pl.DataFrame]:
@@ -167,9 +175,13 @@ def _parts(path: Path) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         raise SourceError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def _value(name: str) -> pl.Expr:
-    # A lone trailing ".0" and the like are plain decimals already; blanks around are not part of a number.
-    return pl.col(name).str.strip_chars()
+def _price(name: str, decimals: int | None) -> pl.Expr:
+    # Blanks around are not part of a number.
+    text = pl.col(name).str.strip_chars()
+    if decimals is None:
+        return text
+    rounded = text.cast(_WIDE, strict=False).round(decimals, mode="half_to_even").cast(AMOUNT, strict=False)
+    return pl.when(text.str.contains(_LONG)).then(rounded.cast(pl.String)).otherwise(text).alias(name)
 
 
 def _days() -> pl.Expr:

@@ -131,6 +131,8 @@ class LegacyBundle:
         The whole history, oldest first.
     stated : Stated
         What the data should be.
+    decimals : int or None
+        What the user lets prices of CSV files be rounded to that have more than eight decimals; None refuses them.
 
     """
 
@@ -150,6 +152,7 @@ class LegacyBundle:
     older_ingestions: tuple[str, ...] = ()
     quality: tuple[LegacyQuality, ...] = ()
     stated: Stated = field(default_factory=Stated)
+    decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,7 @@ class BundlePlan:
         """SHA-256 over what is read and whose it is: equal as long as the bundle would be read the same."""
         told: list[list[str | int | None]] = [[file.path, file.sha256] for file in self.files]
         told += [[series.symbol, series.sid, series.bar_seconds, series.rows] for series in self.series]
+        told += [["decimals", self.bundle.decimals]] if self.bundle.decimals is not None else []
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def of_length(self, bar_seconds: int) -> tuple[SeriesPlan, ...]:

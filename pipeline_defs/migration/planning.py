@@ -21,6 +21,7 @@ from pipeline_defs.migration.plan import Note, Orphan, Plan
 from pipeline_defs.migration.readings import RESTORE
 from pipeline_defs.migration.reasons import NAME_TAKEN, UNREADABLE
 from pipeline_defs.migration.walking import entries_of, is_file, is_folder
+from pipeline_defs.schema.columns import PRICE_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -101,7 +102,9 @@ def plan_store(
     )
 
 
-def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = None) -> Plan:
+def plan_csvdir(
+    folder: Path, *, name: str | None = None, market: str | None = None, decimals: int | None = None
+) -> Plan:
     """Plan the migration of a csvdir folder of zipline.
 
     Parameters
@@ -112,6 +115,8 @@ def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = N
         Of the bundle; default that of the folder.
     market : str, optional
         Where the symbols trade; without it the bundle is quarantined, for nothing in it says so.
+    decimals : int, optional
+        From 0 to 8: what prices with more than eight decimals are rounded to, half to even; default they are refused.
 
     Returns
     -------
@@ -121,9 +126,11 @@ def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = N
     Raises
     ------
     ConfigurationError
-        If there is no such folder, or no such market.
+        If there is no such folder, no such market, or `decimals` is out of range.
 
     """
+    if decimals is not None and not 0 <= decimals <= PRICE_SCALE:
+        raise ConfigurationError(f"{decimals} decimals, expected 0 to {PRICE_SCALE}")
     name = folder.absolute().name if name is None else name
     if not any(is_folder(folder / length) for length in (csvdir.DAILY, csvdir.MINUTE)):
         raise ConfigurationError(
@@ -134,7 +141,14 @@ def plan_csvdir(folder: Path, *, name: str | None = None, market: str | None = N
     _refuse_unknown(choices, {name}, None)
     symbols = dict.fromkeys(symbol for _, symbol, _ in csvdir.files_of(folder))
     told = LegacyBundle(
-        name, "csvdir", None, folder, (), tuple(LegacySymbol(one, None) for one in symbols), source_type="csvdir"
+        name,
+        "csvdir",
+        None,
+        folder,
+        (),
+        tuple(LegacySymbol(one, None) for one in symbols),
+        source_type="csvdir",
+        decimals=decimals,
     )
     packed = [
         path.name

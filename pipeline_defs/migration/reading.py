@@ -69,7 +69,7 @@ def read_series(
         if file.bar_seconds != bar_seconds:
             continue
         rows_read = 0
-        for part in read_file(plan.bundle.kind, plan.bundle.folder, file):
+        for part in read_file(plan.bundle.kind, plan.bundle.folder, file, decimals=plan.bundle.decimals):
             rows_read += part.rows.height
             wanted = [day >= first] if first is not None else []
             wanted += [day <= last] if last is not None else []

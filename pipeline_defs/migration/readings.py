@@ -65,7 +65,9 @@ class Reading:
         return {path: {key for key in keys if isinstance(key, int)} for path, keys in by_file}
 
 
-def read_contents(kind: Kind, folder: Path, database: BundleDatabase, listed: list[tuple[str, int]]) -> Reading:
+def read_contents(
+    kind: Kind, folder: Path, database: BundleDatabase, listed: list[tuple[str, int]], *, decimals: int | None = None
+) -> Reading:
     """Read all bars of a bundle once.
 
     Parameters
@@ -78,6 +80,9 @@ def read_contents(kind: Kind, folder: Path, database: BundleDatabase, listed: li
         For the recorded checksums and lengths of bars.
     listed : list of tuple of str and int
         Files, as `pipeline_defs.migration.contents.list_files` gives them.
+
+    decimals : int, optional
+        What prices of CSV files with more than eight decimals are rounded to.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def read_contents(kind: Kind, folder: Path, database: BundleDatabase, listed: li
         try:
             file, surplus = inspect_file(kind, folder, path, seconds, database.checksums)
             scan = reading.scans.setdefault(daily, Scan())
-            scan.add(path, read_file(kind, folder, file))
+            scan.add(path, read_file(kind, folder, file, decimals=decimals))
         except ConfigurationError as error:
             reading.problems.append(Problem(READER_MISSING, error.what, error.next_step or ""))
             break

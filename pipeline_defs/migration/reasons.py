@@ -69,6 +69,7 @@ NOTES: Final[dict[str, str]] = {
     "duplicates": "One row for a symbol and time.",
     "ohlc": "Low, open, close and high are in order.",
     "refused": "Lines that are no bars at all, counted by reason.",
+    "rounded": "Prices that were rounded because the user lets them be.",
     "partition": "Rows lie in the folder that is named after their month or day.",
     "asset_type": "The recorded type of the symbols can be right.",
     "market": "The market the symbols trade in.",

@@ -66,6 +66,8 @@ class Scan:
         The first of them: file, line and text.
     ends_by_file : dict of str to dict of int or str to Ends
         First and last bars by file and number.
+    rounded : int
+        Prices that were rounded.
     misordered : int
         Rows whose low, open, close and high are not in order.
     misplaced : Counter of str
@@ -81,6 +83,7 @@ class Scan:
     refused: Counter[str] = field(default_factory=Counter)
     first_refused: str = ""
     ends_by_file: dict[str, dict[Key, Ends]] = field(default_factory=dict)
+    rounded: int = 0
     misordered: int = 0
     misplaced: Counter[str] = field(default_factory=Counter)
     dates: set[dt.date] = field(default_factory=set)
@@ -99,6 +102,7 @@ class Scan:
         keys = self.keys_by_file.setdefault(path, set())
         self.rows_by_file.setdefault(path, 0)
         for part in parts:
+            self.rounded += part.rounded
             if part.refused.height:
                 line, _, text = part.refused.row(0)
                 self.first_refused = self.first_refused or f"{path}:{line}: {text}"

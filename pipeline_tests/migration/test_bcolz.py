@@ -97,6 +97,18 @@ def test_a_chunk_that_unpacks_to_more_than_it_should_is_refused_unopened(column:
         column.read(0, 10)
 
 
+def test_a_chunk_whose_body_is_no_blosc_buffer_is_an_error(column: BloscColumn) -> None:
+    path = column.folder / "data/__0.blp"
+    write_chunk(path, np.arange(4, dtype="<u4").tobytes())
+    packed = path.read_bytes()
+    path.write_bytes(packed[:16] + b"\xff\xff\xff\xff" + packed[20:32] + b"\xff" * (len(packed) - 32))
+
+    with pytest.raises(SourceError, match="the bcolz table cannot be read") as raised:
+        column.read(0, 4)
+
+    assert raised.value.where == str(path)
+
+
 def test_a_chunk_with_a_broken_body_is_an_error(column: BloscColumn) -> None:
     path = column.folder / "data/__0.blp"
     write_chunk(path, np.arange(4, dtype="<u4").tobytes())

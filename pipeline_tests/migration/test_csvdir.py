@@ -176,6 +176,31 @@ def test_a_folder_is_planned_and_read_with_its_actions(tmp_path: Path) -> None:
     assert plan.refused == 1
 
 
+def test_floats_written_to_the_last_digit_are_refused_or_rounded_as_the_user_says(tmp_path: Path) -> None:
+    lines = "2023-03-01,130.27999877929688,131,129.5,0.123456785,1\n2023-03-02,1,1,1,1e-9,1\n"
+    write(tmp_path, "daily/AAPL.csv", f"date,open,high,low,close,volume\n{lines}")
+
+    (refused,) = plan_csvdir(tmp_path, market="US").bundles
+    (plan,) = plan_csvdir(tmp_path, market="US", decimals=2).bundles
+    (exact,) = plan_csvdir(tmp_path, market="US", decimals=8).bundles
+
+    assert (refused.reason, refused.refused) == ("no_rows", 2)
+    assert "2 lines were refused, daily/AAPL.csv:2: 2023-03-01,130.27999877929688" in refused.detail
+    (chunk,) = read_series(plan, DAILY_SECONDS)
+    assert chunk.rows.select("open", "high", "low", "close").row(0) == (
+        Decimal("130.28"),
+        Decimal(131),
+        Decimal("129.5"),
+        Decimal("0.12"),
+    )
+    assert (plan.rows, plan.refused, plan.sum_close) == (1, 1, Decimal("0.12"))
+    assert [one.found for one in plan.notes if one.check == "rounded"] == ["2 prices with more than eight decimals"]
+    assert exact.sum_close == Decimal("0.12345678")
+    assert len({refused.fingerprint, plan.fingerprint, exact.fingerprint}) == 3
+    with pytest.raises(ConfigurationError, match="9 decimals, expected 0 to 8"):
+        plan_csvdir(tmp_path, decimals=9)
+
+
 def test_the_market_of_a_folder_must_be_named(tmp_path: Path) -> None:
     write(tmp_path, "daily/AAPL.csv", _HEADER + "2023-03-01,2,2,2,2,10,0.0,1.0\n")
 

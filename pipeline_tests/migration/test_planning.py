@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SourceError
-from pipeline_defs.migration import scanning
+from pipeline_defs.migration import bcolz_daily, parquet_files, scanning
 from pipeline_defs.migration.discovery import default_cache_root, default_root
 from pipeline_defs.migration.frames import DAILY_SECONDS
 from pipeline_defs.migration.planning import plan_store
@@ -263,6 +263,22 @@ def test_too_many_rows_to_compare_are_not_called_free_of_duplicates(
     assert note(one(plan_store(root)), "duplicates").found == "not counted: 6 rows"
 
 
+def test_a_plan_is_the_same_however_small_the_parts_are_that_are_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = add_bundle(root, "mine", "A", "B")
+    write_daily(folder, bars(1, 2, first="2023-02-01").reverse(), where="year=2023/month=2")
+    write_ingestion(root / "data/quandl" / _INGESTION, {0: [_ROW] * 3, 1: [_ROW]}, {0: "A", 1: "B"})
+    whole = plan_store(root)
+
+    monkeypatch.setattr(parquet_files, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(bcolz_daily, "ROWS_AT_ONCE", 2)
+    parts = plan_store(root)
+
+    assert parts.to_json() == whole.to_json()
+    assert len(list(read_series(parts.bundles[1], DAILY_SECONDS))) == 2
+
+
 def test_missing_days_are_held_against_the_sessions_of_the_market(root: Path) -> None:
     days = ["2023-03-04", "2023-03-07", "2023-03-08", "2023-03-01", "never"]
     add_bundle(root, "days", "A", missing_days_count=5, missing_days_list=json.dumps(days))
@@ -313,6 +329,17 @@ def test_datasets_with_different_symbols_tell_nothing(root: Path) -> None:
     )
 
     assert one(plan_store(root)).reason == "symbols_unknown"
+
+
+def test_two_databases_that_list_other_symbols_are_doubted(root: Path) -> None:
+    folder = add_bundle(root, "mine", "A", "B")
+    bundle_database(folder, *(("symbols", {"dataset_id": 1, "symbol": name}) for name in ("B", "A")))
+
+    plan = one(plan_store(root))
+
+    assert plan.reason == "sids_doubtful"
+    assert plan.detail == "the global database lists the symbols A, B, the bundle's own B, A"
+    assert [series.symbol for series in one(plan_store(root, accept=["mine"])).series] == ["A", "B"]
 
 
 @pytest.mark.parametrize("damage", ["parquet", "layout", "database", "missing"])
