@@ -25,7 +25,7 @@ from pipeline_defs.cli.formats import formats
 from pipeline_defs.cli.gaps import backfill, gaps
 from pipeline_defs.cli.help_page import PanelGroup
 from pipeline_defs.cli.history import corrections, diff
-from pipeline_defs.cli.imports import import_data, quarantine, replay
+from pipeline_defs.cli.imports import import_data, ingest, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
 from pipeline_defs.cli.quality import quality
@@ -54,6 +54,7 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     # A new command is a module of its own and one line here.
     (BRING_IN, "sources", sources),
     (BRING_IN, "import", import_data),
+    (BRING_IN, "ingest", ingest),
     (BRING_IN, "replay", replay),
     (BRING_IN, "uploads", uploads),
     (BRING_IN, "record", record),

@@ -86,6 +86,35 @@ PLUGINS: Final = find_plugins({*SOURCES, *FURTHER_SOURCES})
 
 SOURCES.update(PLUGINS.entries)
 
+ALIASES: Final = {
+    "csv": "manual_csv",
+    "ib": "interactive_brokers",
+    "ibkr": "interactive_brokers",
+    "kite": "zerodha",
+    "massive": "polygon",
+    "nse": "nse_csv",
+    "yfinance": "yahoo",
+}
+"""What people and other tools call some of them."""
+
+
+def canonical_name(name: str) -> str:
+    """Give a source's own name.
+
+    Parameters
+    ----------
+    name : str
+        Its name, with hyphens or underscores, or what its vendor's users call it: ``yfinance``.
+
+    Returns
+    -------
+    str
+        As in `SOURCES` or `FURTHER_SOURCES`, if there is such a source.
+
+    """
+    plain = name.replace("-", "_")
+    return plain if plain in SOURCES or plain in FURTHER_SOURCES else ALIASES.get(plain.lower(), plain)
+
 
 def source_entry(name: str) -> SourceEntry:
     """Find a source.
@@ -93,7 +122,7 @@ def source_entry(name: str) -> SourceEntry:
     Parameters
     ----------
     name : str
-        As in `SOURCES` or `FURTHER_SOURCES`; hyphens count as underscores.
+        As of `canonical_name`.
 
     Returns
     -------
@@ -106,11 +135,12 @@ def source_entry(name: str) -> SourceEntry:
 
     """
     every = SOURCES | FURTHER_SOURCES
-    known = every.get(name.replace("-", "_"))
-    if known is None and (trouble := PLUGINS.trouble(name.replace("-", "_"))) is not None:
+    plain = canonical_name(name)
+    known = every.get(plain)
+    if known is None and (trouble := PLUGINS.trouble(plain)) is not None:
         raise trouble
     if known is None:
-        raise UnknownNameError("source", name, every)
+        raise UnknownNameError("source", name, every, aliases=ALIASES)
     return known
 
 
@@ -162,7 +192,7 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    adapter = source_class(name.replace("-", "_"))
+    adapter = source_class(name)
     fields = inspect.signature(adapter).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:
@@ -191,6 +221,7 @@ def source_class(name: str) -> type[Source]:
 
     """
     entry = source_entry(name)
+    name = canonical_name(name)
     module, _, class_name = entry.adapter.partition(":")
     package = PLUGINS.distributions.get(name)
     if package is None:
