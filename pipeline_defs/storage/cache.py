@@ -136,8 +136,13 @@ class CatalogCache:
         # Of one catalog only the newest copy will be asked for again.
         return sorted(known, key=lambda copy: (copy.used_at == newest[copy.url], copy.used_at, copy.name))
 
-    def clear(self) -> tuple[list[CachedCatalog], list[CachedCatalog]]:
+    def clear(self, *, dry_run: bool = False) -> tuple[list[CachedCatalog], list[CachedCatalog]]:
         """Remove every copy that nobody reads.
+
+        Parameters
+        ----------
+        dry_run : bool, default False
+            Only tell which these are.
 
         Returns
         -------
@@ -148,8 +153,17 @@ class CatalogCache:
         removed: list[CachedCatalog] = []
         kept: list[CachedCatalog] = []
         for copy in self.catalogs():
-            (removed if self._remove(copy.name) else kept).append(copy)
+            is_free = not self._is_read(copy.name) if dry_run else self._remove(copy.name)
+            (removed if is_free else kept).append(copy)
         return removed, kept
+
+    def _is_read(self, name: str) -> bool:
+        """Tell whether somebody reads, fetches or removes a copy at this moment."""
+        try:
+            os.close(lock_file(self.folder / f"{name}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            return True
+        return False
 
     def _acquire(self, prefix: S3Location) -> tuple[int, Path]:
         """Find or make the copy, and hold it for reading."""

@@ -40,7 +40,6 @@ _MOST_LINES: Final = 40
 """Loads that have a line of their own in the run's log, of which each costs some milliseconds."""
 
 
-
 class ImportConfig(dg.Config):
     """What to import; empty is not said."""
 
