@@ -249,6 +249,8 @@ def _choose(source: ApiSource, order: ImportOrder, tables: frozenset[str] | None
     """Give an API the instruments that were named; which tables are then asked for."""
     if not (order.symbols or order.market or order.exchange or order.frequency):
         return tables
+    if not order.symbols and not (source.universe or source.wanted).kinds_named():
+        return tables  # who asks for nothing is told so when it is looked for
     if order.kind is not None and not order.symbols:
         raise ConfigurationError("a kind without symbols", next_step="name the symbols that are of this kind")
     chosen = choose(
@@ -260,8 +262,7 @@ def _choose(source: ApiSource, order: ImportOrder, tables: frozenset[str] | None
         exchange=order.exchange,
         frequency=order.frequency,
     )
-    if order.symbols or chosen.universe.kinds_named():
-        source.universe = chosen.universe
+    source.universe = chosen.universe
     if chosen.tables is None:
         return tables
     both = chosen.tables if tables is None else chosen.tables & tables

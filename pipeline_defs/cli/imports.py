@@ -26,7 +26,7 @@ from pipeline_defs.cli.importing import (
     split_names,
 )
 from pipeline_defs.cli.json_lists import print_json_list
-from pipeline_defs.cli.options import AsJson
+from pipeline_defs.cli.options import AsJson, BarLengths
 from pipeline_defs.settings import load_settings
 
 
@@ -99,7 +99,13 @@ def ingest(
     ] = None,
     bundle: Bundle = None,
     frequency: Annotated[
-        str | None, typer.Option("--frequency", help="Length of the bars: 1d, 1h, 5m, 1m. Default of an API: 1d.")
+        BarLengths | None,
+        typer.Option(
+            "--frequency",
+            help="Length of the bars: 1d, 1h, 5m, 1m. Default of an API: 1d.",
+            parser=BarLengths.parse,
+            metavar="<length>",
+        ),
     ] = None,
     start_date: StartDate = None,
     end_date: EndDate = None,
@@ -124,6 +130,8 @@ def ingest(
     from pipeline_defs.ingesting import ImportOrder  # noqa: PLC0415 -- polars takes a moment to load
     from pipeline_defs.sources.registry import source_entry  # noqa: PLC0415
 
+    if frequency is not None and len(frequency.seconds) > 1:
+        raise typer.BadParameter("one ingest has bars of one length", param_hint="--frequency")
     is_api = source_entry(source_name).source_type == "api"
     order = ImportOrder(
         source=source_name,
@@ -134,7 +142,7 @@ def ingest(
         kind=kind,
         market=market,
         exchange=exchange,
-        frequency=(frequency or "1d") if is_api else frequency,
+        frequency="1d" if frequency is None and is_api else None if frequency is None else frequency.text,
         start_date=start_date,
         end_date=end_date,
         reread=reread,

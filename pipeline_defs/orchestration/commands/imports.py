@@ -36,7 +36,8 @@ DATA_VERSION: Final = "dagster/data_version"
 _DATES: Final = frozenset({"start_date", "end_date"})
 _PATHS: Final = frozenset({"path", "mapping"})
 _LISTS: Final = frozenset({"tables", "symbols"})
-_MOST_LINES: Final = 200
+_MOST_LINES: Final = 40
+"""Loads that have a line of their own in the run's log, of which each costs some milliseconds."""
 
 
 class ImportConfig(dg.Config):
