@@ -12,7 +12,7 @@ import typer
 
 from pipeline_defs.cli.options import AsJson, BarLengths, parse_date, parse_instant, refuse_reversed
 from pipeline_defs.cli.progress import progress_bar
-from pipeline_defs.errors import ExportError
+from pipeline_defs.errors import ExportError, UnknownNameError
 from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.locations import parse_location
 
@@ -79,9 +79,13 @@ def export(
     Nothing is published when the engine does not confirm every instrument. The export is a run of the Dagster instance:
     'pipeline ui' shows it.
     """
+    from pipeline_defs.exports.registry import EXPORTERS, FURTHER_EXPORTERS  # noqa: PLC0415 -- keeps --help quick
+
     refuse_reversed("--start-date", start_date, "--end-date", end_date)
     if (underlying is None) == (bundle is None):
         raise typer.BadParameter("name one of --underlying and --bundle", param_hint="--underlying")
+    if format_name not in EXPORTERS | FURTHER_EXPORTERS:
+        raise UnknownNameError("export format", format_name, EXPORTERS | FURTHER_EXPORTERS)
     parse_location(output)
     asked = [
         _Asked(

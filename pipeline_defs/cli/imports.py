@@ -25,7 +25,8 @@ from pipeline_defs.cli.importing import (
     run_import,
     split_names,
 )
-from pipeline_defs.cli.options import AsJson, AsJsonLines
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import AsJson, BarLengths
 from pipeline_defs.settings import load_settings
 
 
@@ -98,7 +99,13 @@ def ingest(
     ] = None,
     bundle: Bundle = None,
     frequency: Annotated[
-        str | None, typer.Option("--frequency", help="Length of the bars: 1d, 1h, 5m, 1m. Default of an API: 1d.")
+        BarLengths | None,
+        typer.Option(
+            "--frequency",
+            help="Length of the bars: 1d, 1h, 5m, 1m. Default of an API: 1d.",
+            parser=BarLengths.parse,
+            metavar="<length>",
+        ),
     ] = None,
     start_date: StartDate = None,
     end_date: EndDate = None,
@@ -123,6 +130,8 @@ def ingest(
     from pipeline_defs.ingesting import ImportOrder  # noqa: PLC0415 -- polars takes a moment to load
     from pipeline_defs.sources.registry import source_entry  # noqa: PLC0415
 
+    if frequency is not None and len(frequency.seconds) > 1:
+        raise typer.BadParameter("one ingest has bars of one length", param_hint="--frequency")
     is_api = source_entry(source_name).source_type == "api"
     order = ImportOrder(
         source=source_name,
@@ -133,7 +142,7 @@ def ingest(
         kind=kind,
         market=market,
         exchange=exchange,
-        frequency=(frequency or "1d") if is_api else frequency,
+        frequency="1d" if frequency is None and is_api else None if frequency is None else frequency.text,
         start_date=start_date,
         end_date=end_date,
         reread=reread,
@@ -172,12 +181,16 @@ def replay(
 def quarantine(
     *,
     load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
-    as_json: AsJsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the lines of a load that were refused, with file, line and reason."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.listing import list_quarantine  # noqa: PLC0415
 
-    for line in list_quarantine(open_warehouse(load_settings()), load_id):
+    lines = list_quarantine(open_warehouse(load_settings()), load_id)
+    if as_json:
+        print_json_list("lines", (line.to_json() for line in lines))
+        return
+    for line in lines:
         place = line.file if line.member is None else f"{line.file}!{line.member}"
-        typer.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")
+        typer.echo(f"{place}:{line.line}: {line.reason}: {line.text}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline_defs.cli.help_page import command_group
-from pipeline_defs.cli.options import AsJson, AsJsonLines
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.migration.orders import MigrationOrder
@@ -114,6 +114,10 @@ def migrate_csvdir(
     stamps: Annotated[
         _Ends | None, typer.Option("--stamps", help="Which end of a minute its stamps name, if they do not tell.")
     ] = None,
+    decimals: Annotated[
+        int | None,
+        typer.Option("--decimals", min=0, max=8, help="Round prices of more than eight decimals; default refuse them."),
+    ] = None,
     dry_run: DryRun = False,
     roll_back: RollBack = False,
     yes: Yes = False,
@@ -129,12 +133,12 @@ def migrate_csvdir(
         return
     ends: dict[str, Stamps] = {} if stamps is None else {bundle: "start" if stamps is _Ends.START else "end"}
     markets = {} if market is None else {bundle: market}
-    order = MigrationOrder("csvdir", folder, bundles=(bundle,), markets=markets, stamps=ends)
+    order = MigrationOrder("csvdir", folder, bundles=(bundle,), markets=markets, stamps=ends, decimals=decimals)
     _carry_out(order, dry_run=dry_run, as_json=as_json)
 
 
 @migrate.command("status")
-def status(*, as_json: AsJsonLines = False) -> None:
+def status(*, as_json: AsJson = False) -> None:
     """List every bundle of every store, whether it was moved in, and why not."""
     from pipeline_defs.migration.listing import list_moved  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
@@ -153,7 +157,7 @@ def status(*, as_json: AsJsonLines = False) -> None:
 def refused(
     *,
     bundle: Annotated[str | None, typer.Option("--bundle", help="Only this bundle.")] = None,
-    as_json: AsJsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the lines of moved-in bundles that were not stored, with file, line and reason."""
     from pipeline_defs.migration.listing import list_refused  # noqa: PLC0415 -- keeps --help quick

@@ -35,6 +35,8 @@ class MigrationOrder:
         Bundles that are taken in spite of a checksum that does not fit.
     take_caches : bool
         Take cached answers, too.
+    decimals : int or None
+        Of a folder: what prices with more than eight decimals are rounded to; None refuses them.
 
     """
 
@@ -46,6 +48,7 @@ class MigrationOrder:
     stamps: Mapping[str, Stamps] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
     take_caches: bool = False
+    decimals: int | None = None
 
     def plan(self) -> Plan:
         """Read the store and plan it.
@@ -63,7 +66,7 @@ class MigrationOrder:
         if self.system == "csvdir":
             folder = (self.root or Path()).expanduser()
             name = self.bundles[0] if self.bundles else folder.absolute().name
-            return plan_csvdir(folder, name=name, market=self.markets.get(name))
+            return plan_csvdir(folder, name=name, market=self.markets.get(name), decimals=self.decimals)
         return plan_store(
             self.root,
             self.cache_root,

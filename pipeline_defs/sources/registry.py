@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from typing import TYPE_CHECKING, Final, cast
 
-from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.sources.entry import SourceEntry
+from pipeline_defs.errors import ConfigurationError, UnknownNameError
+from pipeline_defs.sources.entry import SourceEntry, Variable
 from pipeline_defs.sources.migrated import is_migrated, migrated_entry
 from pipeline_defs.sources.places import universe_market
 from pipeline_defs.sources.plugins import find_plugins
@@ -29,12 +28,17 @@ SOURCES: Final = {
         tables=("spot_prices",),
         meaning="Spot pairs of any exchange that CCXT speaks to.",
         settles_seconds=60,
+        environment=(
+            Variable("CCXT_API_KEY", "key of the exchange; prices need none", is_secret=True),
+            Variable("CCXT_SECRET", "secret of that key", is_secret=True),
+        ),
     ),
     "interactive_brokers": SourceEntry(
         "pipeline_defs.sources.interactive_brokers.adapter:InteractiveBrokersSource",
         market="US",
         meaning="History from a running TWS or IB Gateway.",
         settles_seconds=900,
+        environment=(Variable("IB_CLIENT_ID", "client id at TWS; by default one that is free"),),
     ),
     "polygon": SourceEntry(
         "pipeline_defs.sources.polygon.adapter:PolygonSource",
@@ -42,6 +46,11 @@ SOURCES: Final = {
         tables=("options_ticks", "spot_prices", "equity_daily"),
         meaning="Polygon's REST interface: shares, indices and options of the United States.",
         settles_seconds=18_000,
+        environment=(
+            Variable("POLYGON_API_KEY", "key of the vendor", is_needed=True, is_secret=True),
+            Variable("POLYGON_REQUESTS_PER_MINUTE", "what the plan allows"),
+            Variable("PIPELINE_POLYGON_FEED", "address of the stream in place of the vendor's"),
+        ),
     ),
     "yahoo": SourceEntry(
         "pipeline_defs.sources.yahoo.adapter:YahooSource",
@@ -54,12 +63,22 @@ SOURCES: Final = {
         "pipeline_defs.sources.zerodha.adapter:ZerodhaSource",
         meaning="Kite Connect; needs a login each day.",
         settles_seconds=10_800,
+        environment=(
+            Variable("ZERODHA_API_KEY", "key of the Kite Connect app", is_needed=True, is_secret=True),
+            Variable("ZERODHA_ACCESS_TOKEN", "token of the day, in place of 'pipeline kite-login'", is_secret=True),
+            Variable("ZERODHA_API_SECRET", "secret of the app, for 'pipeline kite-login'", is_secret=True),
+            Variable("PIPELINE_ZERODHA_STREAM_ENDPOINT", "address of the stream in place of the vendor's"),
+        ),
     ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""
 
 FURTHER_SOURCES: Final = {
-    "manual_csv": SourceEntry("pipeline_defs.sources.manual_csv.adapter:ManualCsvSource", source_type="file"),
+    "manual_csv": SourceEntry(
+        "pipeline_defs.sources.manual_csv.adapter:ManualCsvSource",
+        source_type="file",
+        meaning="Files of one's own, with a mapping that says what their columns mean.",
+    ),
 }
 """Sources that nobody delivers daily: for whoever names them, without daily assets."""
 
@@ -124,11 +143,7 @@ def source_entry(name: str) -> SourceEntry:
     if known is None and (trouble := PLUGINS.trouble(plain)) is not None:
         raise trouble
     if known is None:
-        near = difflib.get_close_matches(plain, [*every, *ALIASES], n=3)
-        raise ConfigurationError(
-            f"no source {name!r}, expected one of {', '.join(sorted(every))}",
-            next_step=f"check the spelling; near it: {', '.join(near)}" if near else "check the spelling",
-        )
+        raise UnknownNameError("source", name, every, aliases=ALIASES)
     return known
 
 
@@ -180,20 +195,38 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    source_class = _source_class(canonical_name(name))
+    adapter = source_class(name)
     if is_migrated(name):
         config["name"] = canonical_name(name)
-    fields = inspect.signature(source_class).parameters
+    fields = inspect.signature(adapter).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:
         raise ConfigurationError(
             f"no setting {', '.join(unknown)}, expected some of {', '.join(fields)}", where=f"source {name}"
         )
-    return source_class(**config)
+    return adapter(**config)
 
 
-def _source_class(name: str) -> type[Source]:
+def source_class(name: str) -> type[Source]:
+    """Import the class of a source.
+
+    Parameters
+    ----------
+    name : str
+        As in `SOURCES` or `FURTHER_SOURCES`.
+
+    Returns
+    -------
+    type of Source
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such source, or it cannot be loaded.
+
+    """
     entry = source_entry(name)
+    name = canonical_name(name)
     module, _, class_name = entry.adapter.partition(":")
     package = PLUGINS.distributions.get(name)
     if package is None:

@@ -1,4 +1,4 @@
-"""A home for the commands of a module: one database, one Dagster instance, and a way to look at both."""
+"""The command as the console script runs it, in this process; and a home for the commands of a module."""
 
 from __future__ import annotations
 
@@ -6,22 +6,46 @@ import itertools
 import shlex
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from pipeline_defs.cli import main as cli
-from pipeline_defs.orchestration.runs import open_instance
 from pipeline_defs.settings import Settings, load_settings
 from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import dagster as dg
+
+
+class Ended(NamedTuple):
+    """Exit code, and what was printed on either stream."""
+
+    code: int
+    out: str
+    err: str
+
+
+type Pipeline = Callable[..., Ended]
+
+
+@pytest.fixture
+def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """Run ``pipeline`` with arguments."""
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["pipeline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
 
 _NUMBERS = itertools.count(1)
 
@@ -45,6 +69,8 @@ class Home:
 
     def new_runs(self) -> list[dg.DagsterRun]:
         """Give the runs since this was asked last, the oldest first."""
+        from pipeline_defs.orchestration.runs import open_instance  # noqa: PLC0415 -- most commands need no Dagster
+
         with open_instance(self.settings, captures_output=False) as instance:
             runs = [run for run in instance.get_runs() if run.run_id not in self.seen]
         self.seen |= {run.run_id for run in runs}
@@ -52,6 +78,8 @@ class Home:
 
     def events(self, run: dg.DagsterRun, kind: dg.DagsterEventType) -> list[Any]:
         """Give the events of a run that are of a kind."""
+        from pipeline_defs.orchestration.runs import open_instance  # noqa: PLC0415 -- most commands need no Dagster
+
         with open_instance(self.settings, captures_output=False) as instance:
             entries = instance.all_logs(run.run_id, of_type=kind)
         return [entry.dagster_event.event_specific_data for entry in entries if entry.dagster_event is not None]
@@ -62,23 +90,13 @@ class Home:
             return connection.execute(query.encode(), values).fetchall()
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command left behind: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(scope="module")
-def home(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home(postgres_url: str, migrated_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Make a home of this module alone."""
-    name = f"commands_{next(_NUMBERS)}"
+    name, template = f"commands_{next(_NUMBERS)}", urlsplit(migrated_url).path.removeprefix("/")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
     url = urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
-    upgrade(Warehouse(url))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIPELINE_HOME", str(tmp_path_factory.mktemp("commands")))
         patch.setenv("PIPELINE_DATABASE_URL", url)
@@ -87,25 +105,11 @@ def home(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-class Command:
-    """Runs a command line in this process, as the console script does."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, line: str) -> Told:
-        """Run what one would type, ``pipeline`` left out."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["pipeline", *shlex.split(line)])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        printed = self._capsys.readouterr()
-        return Told(int(ended.value.code or 0), printed.out, printed.err)
+type Typed = Callable[[str], Ended]
 
 
 @pytest.fixture
-def pipeline(home: Home, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run commands in the module's home."""
-    assert home.settings.database_url is not None
+def typed(home: Home, pipeline: Pipeline) -> Typed:
+    """Run a line as one would type it, ``pipeline`` left out, in the module's home."""
     home.new_runs()  # those of the test before
-    return Command(capsys)
+    return lambda line: pipeline(*shlex.split(line))

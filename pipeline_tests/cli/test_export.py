@@ -19,7 +19,7 @@ from pipeline_defs.warehouse.stored_series import find_series
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline_tests.cli.conftest import Command, Home
+    from pipeline_tests.cli.conftest import Home, Typed
 
 DAY = "2025-08-13"
 MATERIALISED, OBSERVED = dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION
@@ -39,9 +39,9 @@ def line(format_name: str, output: object, *, first: str = DAY, last: str = DAY)
 
 @pytest.mark.parametrize("format_name", ["nautilus", "backtrader", "lean", "csv", "parquet"])
 def test_an_export_is_a_run_that_tells_what_it_published(
-    stored: Home, pipeline: Command, format_name: str, tmp_path: Path
+    stored: Home, typed: Typed, format_name: str, tmp_path: Path
 ) -> None:
-    told = pipeline(line(format_name, tmp_path / "out"))
+    told = typed(line(format_name, tmp_path / "out"))
 
     assert (told.code, told.err) == (0, "")
     assert f"{tmp_path / 'out'}: " in told.out
@@ -60,16 +60,16 @@ def test_an_export_is_a_run_that_tells_what_it_published(
     assert stored.events(run, MATERIALISED) == stored.events(run, OBSERVED) == []
 
 
-def test_an_export_in_the_place_of_a_partition_tells_its_asset(stored: Home, pipeline: Command) -> None:
+def test_an_export_in_the_place_of_a_partition_tells_its_asset(stored: Home, typed: Typed) -> None:
     place = stored.settings.catalogs_dir / "csv" / "NIFTY" / "2025-08"
-    assert pipeline(line("csv", place)).code == 0
+    assert typed(line("csv", place)).code == 0
     (run,) = stored.new_runs()
     (observed,) = stored.events(run, OBSERVED)
     assert observed.asset_observation.asset_key.to_user_string() == "catalogs/csv"
     assert str(observed.asset_observation.partition) == "2025-08|NIFTY"
     assert stored.events(run, MATERIALISED) == []
 
-    assert pipeline(line("csv", place, first="2025-08-01", last="2025-08-31")).code == 0
+    assert typed(line("csv", place, first="2025-08-01", last="2025-08-31")).code == 0
     (run,) = stored.new_runs()
     (made,) = stored.events(run, MATERIALISED)
     catalog_hash = read_manifest(place)["catalog_hash"]
@@ -79,12 +79,10 @@ def test_an_export_in_the_place_of_a_partition_tells_its_asset(stored: Home, pip
     assert (check.check_name, check.passed, str(check.partition)) == ("engine_verified", True, "2025-08|NIFTY")
 
 
-def test_a_dry_run_tells_what_would_be_exported_and_makes_no_run(
-    stored: Home, pipeline: Command, tmp_path: Path
-) -> None:
-    told = pipeline(f"{line('lean', tmp_path / 'out')} --bars 1m,1h --dry-run --json")
+def test_a_dry_run_tells_what_would_be_exported_and_makes_no_run(stored: Home, typed: Typed, tmp_path: Path) -> None:
+    told = typed(f"{line('lean', tmp_path / 'out')} --bars 1m,1h --dry-run --json")
     (would,) = json.loads(told.out)["would_export"]
-    read = pipeline(f"{line('lean', tmp_path / 'out')} --dry-run")
+    read = typed(f"{line('lean', tmp_path / 'out')} --dry-run")
 
     assert (told.code, read.code) == (0, 0)
     assert (would["sessions"], would["contract_days"]) == (1, {"nse_csv": would["instruments"]})
@@ -95,13 +93,13 @@ def test_a_dry_run_tells_what_would_be_exported_and_makes_no_run(
     assert stored.new_runs() == []
 
 
-def test_a_bundle_is_exported_underlying_by_underlying(stored: Home, pipeline: Command, tmp_path: Path) -> None:
+def test_a_bundle_is_exported_underlying_by_underlying(stored: Home, typed: Typed, tmp_path: Path) -> None:
     with stored.warehouse.connect() as connection:
         ((day,),) = connection.execute("SELECT DISTINCT trade_date FROM loads").fetchall()
         members = find_series(connection, "nse_csv", "spot_prices", 60, (day, day))
         add_to_bundle(connection, "indices", members)
     asked = f"export --bundle indices --format csv --start-date {DAY} --end-date {DAY} --output {tmp_path / 'out'}"
-    told = pipeline(f"{asked} --json")
+    told = typed(f"{asked} --json")
 
     assert told.code == 0, told.err
     exports = json.loads(told.out)["exports"]
@@ -112,7 +110,7 @@ def test_a_bundle_is_exported_underlying_by_underlying(stored: Home, pipeline: C
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("--format excel --underlying NIFTY", 1, "expected one of backtrader", 1),
+        ("--format excel --underlying NIFTY", 2, "expected one of backtrader", 0),
         ("--format csv --underlying NIFTI", 1, "no 60-second bars of NIFTI", 1),
         ("--format csv --underlying NIFTY --source nobody", 1, "no 60-second bars of NIFTY", 1),
         ("--format csv --bundle nope", 1, "no bundle is named 'nope'", 0),
@@ -121,10 +119,10 @@ def test_a_bundle_is_exported_underlying_by_underlying(stored: Home, pipeline: C
     ],
 )
 def test_what_is_wrong_gives_one_clear_message_and_the_right_exit_code(
-    stored: Home, pipeline: Command, wrong: tuple[str, int, str, int], tmp_path: Path
+    stored: Home, typed: Typed, wrong: tuple[str, int, str, int], tmp_path: Path
 ) -> None:
     options, code, words, runs = wrong
-    told = pipeline(f"export {options} --start-date {DAY} --end-date {DAY} --output {tmp_path / 'out'}")
+    told = typed(f"export {options} --start-date {DAY} --end-date {DAY} --output {tmp_path / 'out'}")
 
     assert (told.code, told.out) == (code, ""), told.err
     assert words in told.err
@@ -133,8 +131,8 @@ def test_what_is_wrong_gives_one_clear_message_and_the_right_exit_code(
     assert [run.status for run in stored.new_runs()] == [dg.DagsterRunStatus.FAILURE] * runs
 
 
-def test_dates_the_wrong_way_round_are_refused(stored: Home, pipeline: Command, tmp_path: Path) -> None:
-    told = pipeline(line("csv", tmp_path / "out", first="2025-08-14"))
+def test_dates_the_wrong_way_round_are_refused(stored: Home, typed: Typed, tmp_path: Path) -> None:
+    told = typed(line("csv", tmp_path / "out", first="2025-08-14"))
 
     assert (told.code, stored.new_runs()) == (2, [])
     assert "exchange the two" in told.err

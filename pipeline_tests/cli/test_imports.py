@@ -25,7 +25,7 @@ from pipeline_tests.sources.yahoo.server import running as running_yahoo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline_tests.cli.conftest import Command, Home
+    from pipeline_tests.cli.conftest import Home, Typed
 
 DAY = "2025-08-13"
 RUN_OF_LOADS = "SELECT DISTINCT dagster_run_id FROM loads WHERE source = %s ORDER BY 1"
@@ -69,10 +69,10 @@ def exchange(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExchangeSe
 
 
 def test_a_part_of_files_is_observed_and_the_whole_is_materialised(
-    home: Home, pipeline: Command, sample: GeneratedSample
+    home: Home, typed: Typed, sample: GeneratedSample
 ) -> None:
     line = f"import --source nse-csv --path {sample.landing} --start-date {DAY} --end-date {DAY}"
-    part = pipeline(f"{line} --underlying NIFTY")
+    part = typed(f"{line} --underlying NIFTY")
     assert (part.code, part.err) == (0, "")
     (run,) = home.new_runs()
     assert run.status is dg.DagsterRunStatus.SUCCESS
@@ -86,7 +86,7 @@ def test_a_part_of_files_is_observed_and_the_whole_is_materialised(
     options = observed["nse_csv/options_ticks"].asset_observation
     assert (options.partition, options.metadata["only"].value) == (DAY, ["NIFTY"])
 
-    whole = pipeline(line)
+    whole = typed(line)
     assert whole.code == 0
     (run,) = home.new_runs()
     materialised = {
@@ -99,7 +99,7 @@ def test_a_part_of_files_is_observed_and_the_whole_is_materialised(
     assert {"rows_read", "rows_stored", "files_read", "loads", "refused", "day"} <= options.metadata.keys()
     assert options.tags["dagster/data_version"]
 
-    again = pipeline(f"{line} --json")
+    again = typed(f"{line} --json")
     (run,) = home.new_runs()
     told = json.loads(again.out)
     assert told["dagster_run_id"] == run.run_id
@@ -107,14 +107,14 @@ def test_a_part_of_files_is_observed_and_the_whole_is_materialised(
     assert home.events(run, MATERIALISED) == []  # nothing was read, and the assets know
 
 
-def test_a_symbol_of_tws_needs_no_universe_file(home: Home, pipeline: Command) -> None:
+def test_a_symbol_of_tws_needs_no_universe_file(home: Home, typed: Typed) -> None:
     with ib.running() as tws:
         host, _, port = tws.endpoint.rpartition(":")
         line = f"import --source interactive-brokers --symbol ACME --ib-host {host} --ib-port {port}"
-        first = pipeline(f"{line} --ib-client-id 7")
+        first = typed(f"{line} --ib-client-id 7")
         (run,) = home.new_runs()
         asked = len(tws.history_requests)
-        again = pipeline(line)
+        again = typed(line)
 
     assert (first.code, again.code) == (0, 0), first.err
     assert first.err.startswith("from ")
@@ -131,16 +131,14 @@ def test_a_symbol_of_tws_needs_no_universe_file(home: Home, pipeline: Command) -
 
 
 @pytest.mark.usefixtures("a_short_year")
-def test_ingest_of_shares_names_a_bundle_and_asks_nothing_twice(
-    home: Home, pipeline: Command, yahoo: YahooServer
-) -> None:
+def test_ingest_of_shares_names_a_bundle_and_asks_nothing_twice(home: Home, typed: Typed, yahoo: YahooServer) -> None:
     line = "ingest yfinance --symbols AAPL,MSFT --bundle my-data"
-    plan = pipeline(f"{line} --dry-run --json")
+    plan = typed(f"{line} --dry-run --json")
     (question,) = json.loads(plan.out)["would_ask"]
     assert (question["table"], question["instruments"]) == ("equity_daily", ["AAPL", "MSFT"])
     assert (plan.code, home.new_runs(), yahoo.history) == (0, [], [])
 
-    first = pipeline(line)
+    first = typed(line)
     assert first.code == 0, first.err
     assert f"from {question['first']} to {question['last']}" in first.err
     ((shares, days),) = home.ask(
@@ -159,18 +157,18 @@ def test_ingest_of_shares_names_a_bundle_and_asks_nothing_twice(
     ]
 
     asked = len(yahoo.history)
-    again = pipeline(line)
+    again = typed(line)
     assert again.code == 0
     assert len(yahoo.history) == asked
     assert read_bundle(home.warehouse, "my-data") == bundle
 
 
 @pytest.mark.usefixtures("a_short_year")
-def test_ingest_of_a_pair_of_an_exchange(home: Home, pipeline: Command, exchange: ExchangeServer) -> None:
+def test_ingest_of_a_pair_of_an_exchange(home: Home, typed: Typed, exchange: ExchangeServer) -> None:
     line = "ingest ccxt --exchange binance --symbols BTC/USDT --bundle crypto"
-    first = pipeline(line)
+    first = typed(line)
     asked = len(exchange.requests)
-    again = pipeline(line)
+    again = typed(line)
 
     assert (first.code, again.code) == (0, 0), first.err
     assert asked
@@ -185,8 +183,8 @@ def test_ingest_of_a_pair_of_an_exchange(home: Home, pipeline: Command, exchange
     assert home.ask("SELECT count(*) FROM spot_prices WHERE source = 'ccxt'") == [(12,)]
 
 
-def test_files_of_ones_own_go_into_a_bundle(home: Home, pipeline: Command, sample: GeneratedSample) -> None:
-    told = pipeline(f"ingest nse --path {sample.landing} --underlying NIFTY --bundle files --reread")
+def test_files_of_ones_own_go_into_a_bundle(home: Home, typed: Typed, sample: GeneratedSample) -> None:
+    told = typed(f"ingest nse --path {sample.landing} --underlying NIFTY --bundle files --reread")
 
     assert told.code == 0, told.err
     assert "bundle files" in told.out
@@ -200,18 +198,19 @@ def test_files_of_ones_own_go_into_a_bundle(home: Home, pipeline: Command, sampl
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("import --source nse-cvs", 1, "near it: nse_csv", 0),
+        ("import --source nse-cvs", 2, "did you mean nse_csv", 0),
+        ("ingest yfinance --symbols AAPL --frequency 1m,1d", 2, "one length", 0),
         ("import --source nse-csv --path no/such/place", 1, "no/such/place", 1),
         ("import --source nse-csv --symbol NIFTY", 1, "cannot be chosen", 0),
         ("import --source yahoo --path x --symbol AAPL", 1, "reads no files", 0),
         ("import --source yahoo --symbol AAPL --ib-port 1", 1, "not asked through a TWS", 0),
         ("ingest yfinance --symbols AAPL --start-date 2025-13-01", 2, "expected YYYY-MM-DD", 0),
         ("ingest yfinance --symbols AAPL --start-date 2025-08-14 --end-date 2025-08-13", 1, "swap the two dates", 0),
-        ("ingest yfinance --symbols AAPL --frequency 1x", 1, "is not a length of bars", 0),
+        ("ingest yfinance --symbols AAPL --frequency 1x", 2, "is not a length of bars", 0),
         ("ingest yfinance --symbols AAPL --bundle 'my data'", 1, "cannot be the name of a bundle", 0),
         ("ingest yfinance --symbols AAPL --kind option", 1, "yahoo has no options", 0),
-        ("ingest yfinance --symbols AAPL --kind bond", 1, "no kind of instrument", 0),
-        ("ingest yfinance --symbols AAPL --market LSE", 1, "expected one of NSE, US", 0),
+        ("ingest yfinance --symbols AAPL --kind bond", 2, "no kind of instrument 'bond'", 0),
+        ("ingest yfinance --symbols AAPL --market LSE", 2, "no market 'LSE'", 0),
         ("ingest yfinance --symbols AAPL --exchange binance", 1, "has no exchanges", 0),
         ("ingest yfinance --symbols 'A APL;'", 1, "yahoo: equities.0.symbol", 0),
         ("ingest yfinance --symbols NOPE --start-date 2026-01-05 --end-date 2026-01-06", 1, "NOPE", 1),
@@ -221,10 +220,10 @@ def test_files_of_ones_own_go_into_a_bundle(home: Home, pipeline: Command, sampl
     ],
 )
 def test_what_is_wrong_gives_one_clear_message_and_the_right_exit_code(
-    home: Home, pipeline: Command, wrong: tuple[str, int, str, int]
+    home: Home, typed: Typed, wrong: tuple[str, int, str, int]
 ) -> None:
     line, code, words, runs = wrong
-    told = pipeline(line)
+    told = typed(line)
 
     assert told.code == code, told.err
     assert words in told.err
@@ -234,14 +233,14 @@ def test_what_is_wrong_gives_one_clear_message_and_the_right_exit_code(
 
 
 def test_a_wrong_credential_is_a_failed_run_that_does_not_show_it(
-    home: Home, pipeline: Command, monkeypatch: pytest.MonkeyPatch
+    home: Home, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_polygon() as server:
         polygon.fill(server)
         monkeypatch.setenv("PIPELINE_POLYGON_ENDPOINT", server.url)
         monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "6000")
         monkeypatch.setenv("POLYGON_API_KEY", "a-wrong-key-of-somebody")
-        told = pipeline("ingest polygon --symbols AAPL --start-date 2024-01-16 --end-date 2024-01-16 --json")
+        told = typed("ingest polygon --symbols AAPL --start-date 2024-01-16 --end-date 2024-01-16 --json")
 
     assert told.code == 1
     (run,) = home.new_runs()

@@ -17,7 +17,6 @@ from pipeline_defs.orchestration.commands.running import COMMAND
 from pipeline_defs.orchestration.runs import open_instance
 from pipeline_defs.settings import load_settings
 from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +26,9 @@ ROW: Final = "{},10,11,9,10.5,100,0,1"
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class MigrationConfig(dg.Config):
     stamps: dict[str, str] = Field(default={}, description="Which end of a minute a bundle's stamps name.")
     accept: list[str] = Field(default=[], description="Taken in spite of a checksum that does not fit.")
     take_caches: bool = Field(default=False, description="Take cached answers, too.")
+    decimals: int = Field(default=-1, description="Of a folder: what longer prices are rounded to; -1 refuses them.")
 
     def order(self) -> "MigrationOrder":
         """Give it as the core has it.
@@ -58,6 +59,7 @@ class MigrationConfig(dg.Config):
             stamps=cast("Any", self.stamps),
             accept=tuple(self.accept),
             take_caches=self.take_caches,
+            decimals=self.decimals if self.decimals >= 0 else None,
         )
 
 
@@ -72,6 +74,7 @@ def config_of(order: "MigrationOrder") -> dict[str, Any]:
         "stamps": dict(order.stamps),
         "accept": list(order.accept),
         "take_caches": order.take_caches,
+        "decimals": -1 if order.decimals is None else order.decimals,
     }
 
 

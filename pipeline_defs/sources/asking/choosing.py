@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, UnknownNameError
 from pipeline_defs.markets.market import MARKETS
 from pipeline_defs.schema.lengths import parse_lengths
 from pipeline_defs.schema.tables import table_for
@@ -109,9 +109,9 @@ def choose(
 
 def _refuse_unknown(source: type[ApiSource], kind: str | None, market: str | None, exchange: str | None) -> None:
     if kind is not None and kind not in SECTION_OF_KIND:
-        raise ConfigurationError(f"{kind!r} is no kind of instrument, expected one of {', '.join(SECTION_OF_KIND)}")
+        raise UnknownNameError("kind of instrument", kind, SECTION_OF_KIND)
     if market is not None and market not in MARKETS:
-        raise ConfigurationError(f"no market {market!r}, expected one of {', '.join(MARKETS)}")
+        raise UnknownNameError("market", market, MARKETS)
     if exchange is not None and not source.asks_exchanges:
         raise ConfigurationError(f"{source.name} has no exchanges to choose from", next_step="leave the exchange out")
 

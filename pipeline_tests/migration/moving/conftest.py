@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.migration.applying import apply_plan
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.migration.moving.made import readers_of, store_of
 from pipeline_tests.migration.moving.tables import table_checksums
 
@@ -16,20 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline_defs.migration.moving import Outcome
+    from pipeline_defs.warehouse.connection import Warehouse
     from pipeline_tests.migration.moving.made import Made
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
-
-
-@pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    """A warehouse with all migrations and nothing in it."""
-    return Warehouse(database_url)
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture
