@@ -143,14 +143,16 @@ def status(*, as_json: AsJson = False) -> None:
     from pipeline_defs.migration.listing import list_moved  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
-    for one in list_moved(open_warehouse(load_settings())):
+    bundles = list_moved(open_warehouse(load_settings()))
+    if as_json:
+        typer.echo(json.dumps({"bundles": [one.to_json() for one in bundles]}, ensure_ascii=False))
+        return
+    for one in bundles:
         counted = "" if one.rows_stored is None else f"  {one.rows_stored:,} rows, {one.rows_quarantined:,} quarantined"
         why = "" if one.reason is None else f"  {one.reason}: {one.detail}"
-        typer.echo(
-            json.dumps(one.to_json(), ensure_ascii=False)
-            if as_json
-            else f"{one.state:<11}  {one.name}  {one.source or one.root}{counted}{why}"
-        )
+        typer.echo(f"{one.state:<11}  {one.name}  {one.source or one.root}{counted}{why}")
+    if not bundles:
+        typer.echo("no store was planned yet; 'pipeline migrate rustybt --dry-run' shows what is there")
 
 
 @migrate.command("refused")
@@ -163,12 +165,12 @@ def refused(
     from pipeline_defs.migration.listing import list_refused  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
-    for one in list_refused(open_warehouse(load_settings()), bundle):
-        typer.echo(
-            json.dumps(one.to_json(), ensure_ascii=False)
-            if as_json
-            else f"{one.path}:{one.line}: {one.reason}: {one.text}"
-        )
+    lines = list_refused(open_warehouse(load_settings()), bundle)
+    if as_json:
+        typer.echo(json.dumps({"lines": [one.to_json() for one in lines]}, ensure_ascii=False))
+        return
+    for one in lines:
+        typer.echo(f"{one.path}:{one.line}: {one.reason}: {one.text}")
 
 
 def _carry_out(order: MigrationOrder, *, dry_run: bool, as_json: bool) -> None:

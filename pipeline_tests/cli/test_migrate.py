@@ -31,11 +31,17 @@ def template_url(migrated_url: str) -> str:
     return migrated_url
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home, whose Dagster instance is made once."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def warehouse(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     """Migrated, and the one that the command opens."""
     monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
-    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIPELINE_HOME", str(home))
     return Warehouse(database_url)
 
 
@@ -143,7 +149,7 @@ def test_a_refused_bar_ends_with_3_and_can_be_listed(warehouse: Warehouse, folde
     assert count(warehouse) == 8
     listed = run("refused", "--bundle", "mine").stdout
     assert listed.startswith(f"{folder}/daily/AAPL.csv:6: not_a_session: at=2023-01-07 open=10 ")
-    assert json.loads(run("refused", "--json").stdout)["line"] == 6
+    assert [one["line"] for one in json.loads(run("refused", "--json").stdout)["lines"]] == [6]
 
 
 def test_a_bundle_that_failed_ends_with_1(warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,14 +167,13 @@ def test_a_bundle_that_failed_ends_with_1(warehouse: Warehouse, folder: Path, mo
 
 def test_the_state_of_every_bundle_is_listed(warehouse: Warehouse, folder: Path) -> None:
     del warehouse
+    assert run("status").stdout.startswith("no store was planned yet")
     run("csvdir", folder, "--market", "US")
     run("csvdir", folder, "--bundle", "other")
 
     assert run("status").stdout.splitlines()[0] == "done         mine  csvdir/us/mine  8 rows, 0 quarantined"
-    assert [json.loads(line)["state"] for line in run("status", "--json").stdout.splitlines()] == [
-        "done",
-        "quarantined",
-    ]
+    told = json.loads(run("status", "--json").stdout)
+    assert [one["state"] for one in told["bundles"]] == ["done", "quarantined"]
 
 
 def test_a_roll_back_asks_first(warehouse: Warehouse, folder: Path) -> None:
