@@ -60,7 +60,7 @@ def tables_of(path: Path) -> Iterator[Tables]:
                     shutil.copyfile(_beside(path, end), _beside(copy, end))
             with closing(sqlite3.connect(copy)) as connection:
                 yield Tables(connection, path)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeError) as error:  # damage may show in the words of the error itself
         raise SourceError(
             f"the database cannot be read: {error}",
             where=str(path),

@@ -91,6 +91,15 @@ def test_a_cut_off_database_is_an_error_and_not_fewer_rows(database: Path) -> No
         tables.rows("one")
 
 
+def test_damage_that_shows_in_the_words_of_the_error_is_an_error_like_any_other(database: Path) -> None:
+    whole_file = database.read_bytes()
+    assert b"tableoneone" in whole_file
+    database.write_bytes(whole_file.replace(b"tableoneone", b"table\x91neone"))
+
+    with pytest.raises(SourceError, match="cannot be read"), tables_of(database) as tables:
+        tables.rows("one")
+
+
 def test_a_missing_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"), tables_of(tmp_path / "none.db"):
         pass
