@@ -327,3 +327,38 @@ def test_a_bundle_that_is_not_in_a_plan_keeps_its_line(move: Move, ask: Ask) -> 
 
     assert [one.entry.name for one in outcomes] == ["us"]
     assert ask("SELECT name, state FROM migrated_bundles ORDER BY 1") == [("nse50", "done"), ("us", "done")]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (daily(and_rows=[("SBIN", WEEK[0], "5")]), "rows of SBIN were not planned"),
+        (daily(refused=[(4, "bad_price", "x")]), "0 unreadable lines were planned, 1 were read"),
+    ],
+)
+def test_what_was_not_planned_is_not_stored(warehouse: Warehouse, found: Made, told: str) -> None:
+    (outcome,) = apply_plan(warehouse, store_of(daily()), readers_of(found))
+
+    assert (outcome.entry.state, outcome.entry.reason) == ("failed", "unreadable")
+    assert told in outcome.entry.detail
+
+
+def test_a_bundle_that_is_in_stays_in_when_its_files_are_damaged_later(move: Move, ask: Ask) -> None:
+    move(daily())
+    (outcome,) = move(daily(reason="unreadable_file"))
+
+    assert (outcome.entry.state, outcome.was_done) == ("done", True)
+    assert ask("SELECT state, rows_stored FROM migrated_bundles") == [("done", 10)]
+
+
+def test_a_bundle_that_was_begun_and_would_be_quarantined_now_says_so(
+    move: Move, ask: Ask, warehouse: Warehouse
+) -> None:
+    move(daily())
+    with warehouse.connect() as connection:
+        connection.execute("UPDATE migrated_bundles SET state = 'running'")
+    (outcome,) = move(daily(reason="unreadable_file"))
+
+    assert (outcome.is_failed, outcome.entry.reason) == (True, "changed")
+    assert "would be quarantined now: unreadable_file" in outcome.entry.detail
+    assert ask("SELECT state, reason FROM migrated_bundles") == [("failed", "changed")]
