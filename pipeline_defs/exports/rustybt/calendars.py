@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXTENSION: Final = "extension.py"
 
-_TEMPLATE: Final = '''"""Sessions of the exported bars and the bundle {bundle!r}, for rustybt to run before a backtest."""
+_TEMPLATE: Final = '''"""Sessions of the exported bars, and the bundle {bundle!r}; rustybt runs this."""
 
 import datetime
 from zoneinfo import ZoneInfo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 def built_share(tmp_path_factory: pytest.TempPathFactory) -> BuiltExport:
     """The root of `share_slice`; needs no rustybt."""
     return RustybtExporter().build(share_slice(), tmp_path_factory.mktemp("share"))
+
+
+@pytest.fixture(scope="session")
+def built_days(tmp_path_factory: pytest.TempPathFactory) -> BuiltExport:
+    """The root of the days of `share_slice` alone."""
+    market = share_slice()
+    days = dataclasses.replace(market.resolutions[0], actions=market.actions)
+    return RustybtExporter().build(days, tmp_path_factory.mktemp("days"))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import blosc2
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline_defs.exports.rustybt.bcolz import CHUNK_ROWS, write_column
@@ -41,6 +41,7 @@ def column(folder: Path) -> NDArray[np.uint32]:
     return np.frombuffer(b"".join(parts), dtype="<u4")
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=50), st.integers(0, 3), st.integers(-1, 1))
 @example([7], 1, 0)
 def test_any_column_is_read_back_by_another_reader_of_blosc(values: list[int], chunks: int, more: int) -> None:
