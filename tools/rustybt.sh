@@ -12,6 +12,11 @@ if [ ! -x "$python" ]; then
     exit 1
 fi
 
+if [ "$("$python" -c 'import sys; print(sys.version_info[:2] == (3, 12))')" != True ]; then
+    echo "rustybt: needs Python 3.12, for which its NumPy has wheels; .venv has $("$python" --version)" >&2
+    exit 1
+fi
+
 # The recipe of the environment; a copy of it in there says what was installed.
 recipe() {
     cat requirements-rustybt.txt tools/rustybt.sh

@@ -93,6 +93,29 @@ def calendar_name(bundle: str) -> str:
     return f"{bundle}-sessions"
 
 
+def is_expressible(market: MarketSlice) -> bool:
+    """Tell whether the calendar written here can hold the sessions of a slice.
+
+    Parameters
+    ----------
+    market : MarketSlice
+        What is exported.
+
+    Returns
+    -------
+    bool
+        False if one opens or closes on another date than its own in the market's zone (markets that never close), or
+        within a minute.
+
+    """
+    times = market.sessions.select("session_date", pl.col("open", "close").dt.convert_time_zone(market.timezone))
+    fits = [
+        (pl.col(name).dt.date() == pl.col("session_date")) & (pl.col(name).dt.truncate("1m") == pl.col(name))
+        for name in ("open", "close")
+    ]
+    return bool(times.select(pl.all_horizontal(fits).all()).item())
+
+
 def extension_text(market: MarketSlice, bundle: str, run_bundle: str | None) -> str:
     """Write the ``extension.py`` of a root.
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from pipeline_defs.exports.rustybt.bcolz import write_table
-from pipeline_defs.exports.rustybt.calendars import calendar_name
+from pipeline_defs.exports.rustybt.calendars import calendar_name, is_expressible
 from pipeline_defs.exports.rustybt.checks import DAY, MINUTE, PRICES, VALUES, epoch_seconds
 from pipeline_defs.exports.rustybt.databases import ADJUSTMENTS, ASSETS, ASSETS_VERSION, write_database
 from pipeline_defs.exports.rustybt.naming import RUN_SUFFIX
@@ -78,6 +78,8 @@ class RunBundle:
             self._leave_out("rustybt needs daily bars to run, and none are exported: add 1d to --bars")
         elif self._sessions["session_date"].is_duplicated().any():
             self._leave_out("a date has two sessions, which rustybt's calendars cannot express")
+        elif not is_expressible(market):
+            self._leave_out("a session goes beyond its date, or begins or ends within a minute")
 
     @property
     def is_written(self) -> bool:

@@ -174,3 +174,13 @@ def test_a_date_with_two_sessions_has_no_run_bundle(tmp_path: Path) -> None:
     built = RustybtExporter().build(dataclasses.replace(market, sessions=sessions, resolutions=parts), tmp_path)
 
     assert built.details["run_bundle"] is None
+
+
+def test_sessions_that_a_calendar_of_dates_and_minutes_cannot_hold_have_no_run_bundle(tmp_path: Path) -> None:
+    market = days_of(daily_bars())
+    for number, (opens, closes) in enumerate(((0, 30), (-10 * 3600, 0), (0, 0))):
+        sessions = market.sessions.with_columns(
+            open=pl.col("open") + pl.duration(seconds=opens), close=pl.col("close") + pl.duration(seconds=closes)
+        )
+        built = RustybtExporter().build(dataclasses.replace(market, sessions=sessions), tmp_path / str(number))
+        assert (built.details["run_bundle"] is None) == (number < 2)
