@@ -210,7 +210,12 @@ def test_files_of_ones_own_go_into_a_bundle(home: Home, typed: Typed, sample: Ge
         ("ingest yfinance --symbols AAPL --market LSE", 2, "no market 'LSE'", 0),
         ("ingest yfinance --symbols AAPL --exchange binance", 1, "has no exchanges", 0),
         ("ingest yfinance --symbols 'A APL;'", 1, "yahoo: equities.0.symbol", 0),
-        ("ingest yfinance --symbols NOPE --start-date 2026-01-05 --end-date 2026-01-06", 1, "NOPE", 1),
+        (
+            "ingest yfinance --symbols NOPE --start-date 2026-01-05 --end-date 2026-01-06",
+            1,
+            "Next: correct the symbol",
+            1,
+        ),
         ("ingest yfinance", 1, "universe.yaml", 0),
         ("ingest ccxt --exchange binanc --symbols BTC/USDT", 1, "near names: binance", 1),
         ("ingest ccxt --exchange binance --symbols BTC/USD", 1, "BTC/USDT", 1),
