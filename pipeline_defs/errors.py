@@ -51,14 +51,16 @@ class UnknownNameError(ConfigurationError):
         As it was written.
     known : collection of str
         The names there are.
+    aliases : collection of str, optional
+        Other names that are understood, and not listed.
 
     """
 
-    def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Collection[str], aliases: Collection[str] = ()) -> None:
         from difflib import get_close_matches  # noqa: PLC0415 -- only when something went wrong
 
         spelt = name.lower().replace("-", "_")
-        alike = {one.lower().replace("-", "_"): one for one in known}
+        alike = {one.lower().replace("-", "_"): one for one in (*known, *aliases)}
         near = [alike[one] for one in get_close_matches(spelt, alike, n=3)]
         super().__init__(
             f"no {kind} {name!r}, expected one of {', '.join(sorted(known))}",

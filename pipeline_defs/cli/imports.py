@@ -25,7 +25,8 @@ from pipeline_defs.cli.importing import (
     run_import,
     split_names,
 )
-from pipeline_defs.cli.options import AsJson, AsJsonLines, BarLengths
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import AsJson, BarLengths
 from pipeline_defs.settings import load_settings
 
 
@@ -180,12 +181,16 @@ def replay(
 def quarantine(
     *,
     load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
-    as_json: AsJsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the lines of a load that were refused, with file, line and reason."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.listing import list_quarantine  # noqa: PLC0415
 
-    for line in list_quarantine(open_warehouse(load_settings()), load_id):
+    lines = list_quarantine(open_warehouse(load_settings()), load_id)
+    if as_json:
+        print_json_list("lines", (line.to_json() for line in lines))
+        return
+    for line in lines:
         place = line.file if line.member is None else f"{line.file}!{line.member}"
-        typer.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")
+        typer.echo(f"{place}:{line.line}: {line.reason}: {line.text}")

@@ -21,7 +21,7 @@ def refusal(message: str) -> ValueError:
 
 
 def parse_source(value: str) -> str:
-    """Read the name of a source; hyphens count as underscores.
+    """Read the name of a source, also as its vendor's users write it; give its own.
 
     Raises
     ------
@@ -29,10 +29,10 @@ def parse_source(value: str) -> str:
         If there is no such source.
 
     """
-    from pipeline_defs.sources.registry import source_entry  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.sources.registry import canonical_name, source_entry  # noqa: PLC0415 -- keeps --help quick
 
     source_entry(value)
-    return value.replace("-", "_")
+    return canonical_name(value)
 
 
 def parse_dataset(value: str) -> str:
@@ -142,7 +142,6 @@ def refuse_reversed(first_option: str, first: dt.date, last_option: str, last: d
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 OnlyDataset = Annotated[str | None, typer.Option("--dataset", help="Only this table.", parser=parse_dataset)]
 OnlySource = Annotated[str | None, typer.Option("--source", help="Only this source.", parser=parse_source)]
 FromDate = Annotated[dt.date | None, typer.Option("--from", help="First trade date, inclusive.", parser=parse_date)]

@@ -140,7 +140,7 @@ def source_entry(name: str) -> SourceEntry:
     if known is None and (trouble := PLUGINS.trouble(plain)) is not None:
         raise trouble
     if known is None:
-        raise UnknownNameError("source", name, [*every, *ALIASES])
+        raise UnknownNameError("source", name, every, aliases=ALIASES)
     return known
 
 
@@ -192,7 +192,7 @@ def get_source(name: str, **config: object) -> Source:
         If there is no such source, it cannot be loaded, or has no such field.
 
     """
-    adapter = source_class(canonical_name(name))
+    adapter = source_class(name)
     fields = inspect.signature(adapter).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:
@@ -221,6 +221,7 @@ def source_class(name: str) -> type[Source]:
 
     """
     entry = source_entry(name)
+    name = canonical_name(name)
     module, _, class_name = entry.adapter.partition(":")
     package = PLUGINS.distributions.get(name)
     if package is None:

@@ -153,17 +153,8 @@ class CatalogCache:
         removed: list[CachedCatalog] = []
         kept: list[CachedCatalog] = []
         for copy in self.catalogs():
-            is_free = not self._is_read(copy.name) if dry_run else self._remove(copy.name)
-            (removed if is_free else kept).append(copy)
+            (removed if self._remove(copy.name, dry_run=dry_run) else kept).append(copy)
         return removed, kept
-
-    def _is_read(self, name: str) -> bool:
-        """Tell whether somebody reads, fetches or removes a copy at this moment."""
-        try:
-            os.close(lock_file(self.folder / f"{name}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
-        except BlockingIOError:
-            return True
-        return False
 
     def _acquire(self, prefix: S3Location) -> tuple[int, Path]:
         """Find or make the copy, and hold it for reading."""
@@ -294,14 +285,16 @@ class CatalogCache:
             if copy.url == str(prefix) and copy.name != name:
                 self._remove(copy.name)
 
-    def _remove(self, name: str) -> bool:
-        """Remove a copy unless it is being read or fetched."""
+    def _remove(self, name: str, *, dry_run: bool = False) -> bool:
+        """Remove a copy unless it is being read or fetched; tell whether it is free."""
         lock = self.folder / f"{name}.lock"
         try:
             descriptor = lock_file(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         try:
+            if dry_run:
+                return True
             # The note goes last: it is what accounts for the room.
             for tree in (self.folder / name, self.folder / f"{name}.partial"):
                 shutil.rmtree(tree, ignore_errors=True)

@@ -13,6 +13,7 @@ from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, ExportError, PipelineError, StorageError
 from pipeline_defs.exports import registry
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest
+from pipeline_defs.exports.published import validate_below
 from pipeline_defs.exports.run import export_slice
 from pipeline_defs.orchestration.checks import judge_manifest
 from pipeline_defs.orchestration.commands.exports import EXPORT_JOB
@@ -66,6 +67,9 @@ def test_a_slice_is_exported_as_to_a_folder_and_again_without_sending_anything(
     assert read_manifest(tmp_path / "copy")["catalog_hash"] == published.catalog_hash
     assert list((home / "publishing").iterdir()) == []
     assert judge_manifest(prefix).passed
+    (sound,) = validate_below(base)
+    assert (sound.place, sound.verification.passed) == (str(prefix), True)
+    assert sound.verification.engine.startswith("backtrader ")
 
     s3.forget()
     export_slice("backtrader", nifty_slice(2), prefix)
@@ -129,6 +133,9 @@ def test_an_export_goes_round_by_the_commands(base: S3Location, home: Path, tmp_
 
     store.write(url / "a.csv", b"x")
     assert run("storage", "verify", url, fails=True) == "a.csv: is not the object that was published\n"
+    damaged = run("verify", url, "--manifest-only", fails=True)
+    assert damaged == f"{url}: FAILED by manifest\n  a.csv: is not the object that was published\n"
+    assert run("verify", base / "catalogs", fails=True) == damaged
     assert "expected sha256" in run("storage", "verify", url, "--deep", "--json", fails=True)
     (export / "a.csv").write_bytes(b"changed")
     with pytest.raises(ConfigurationError, match="is not as it was exported"):
