@@ -14,7 +14,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line itself is wrong; nothing was begun."""
     STILL_MISSING = 3
-    """``backfill``: the sources answered, and minutes are missing all the same."""
+    """``backfill``: the sources answered, and minutes are missing all the same. ``migrate``: a bundle, or bars of one,
+    are left in quarantine."""
     DEFECT = 70
     """A defect of the pipeline; the message says where its traceback is."""
     INTERRUPTED = 130

@@ -28,6 +28,7 @@ from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, ingest, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
+from pipeline_defs.cli.migrate import migrate
 from pipeline_defs.cli.quality import quality
 from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.reconcile import reconcile
@@ -61,6 +62,7 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     (BRING_IN, "terms", terms),
     (BRING_IN, "rates", rates),
     (BRING_IN, "kite-login", kite_login),
+    (BRING_IN, "migrate", migrate),
     (LOOK_AFTER, "quarantine", quarantine),
     (LOOK_AFTER, "quality", quality),
     (LOOK_AFTER, "gaps", gaps),

@@ -30,4 +30,16 @@ One idea a module, in the order in which they build on each other:
 ``deciding``         taken or quarantined
 ``bundle_planning``, ``caches``, ``planning``  plans of one bundle, of cached answers, of a store
 ``reading``          the bars of a plan
+
+``naming``           names in the warehouse: source, bundle, instruments
+``stamping``         when a bar was complete
+``judging``          good bars and refused ones
+``assembling``       bars by trade date, for the import path
+``ledger``           how far a migration has come
+``reconciling``      what is stored against what was found
+``moving``           one bundle, from its files to done
+``applying``         a plan carried out
+``undoing``          a bundle taken out again
+``listing``          the ledger, for people
+``orders``           what a person asked for
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pipeline_defs.errors import ConfigurationError, UnknownNameError
 from pipeline_defs.sources.entry import SourceEntry, Variable
+from pipeline_defs.sources.migrated import is_migrated, migrated_entry
 from pipeline_defs.sources.places import universe_market
 from pipeline_defs.sources.plugins import find_plugins
 
@@ -122,7 +123,7 @@ def source_entry(name: str) -> SourceEntry:
     Parameters
     ----------
     name : str
-        As of `canonical_name`.
+        As of `canonical_name`, or of a moved-in bundle.
 
     Returns
     -------
@@ -134,6 +135,8 @@ def source_entry(name: str) -> SourceEntry:
         If there is no such source, or the package that brings it cannot be loaded.
 
     """
+    if is_migrated(name):
+        return migrated_entry(name)
     every = SOURCES | FURTHER_SOURCES
     plain = canonical_name(name)
     known = every.get(plain)
@@ -193,6 +196,8 @@ def get_source(name: str, **config: object) -> Source:
 
     """
     adapter = source_class(name)
+    if is_migrated(name):
+        config["name"] = canonical_name(name)
     fields = inspect.signature(adapter).parameters
     unknown = sorted(set(config) - set(fields))
     if unknown:

@@ -2,6 +2,7 @@
 
 ``imports``  the job `import_data`
 ``exports``  the job `export_catalog`
+``migrations``  the job `migrate_store`
 ``running``  executes a job in a command's own process, on the persistent instance
 ``telling``  how the command hears of it meanwhile
 
@@ -13,5 +14,6 @@ from typing import Final
 
 from pipeline_defs.orchestration.commands.exports import EXPORT_JOB
 from pipeline_defs.orchestration.commands.imports import IMPORT_JOB
+from pipeline_defs.orchestration.commands.migrations import MIGRATE_JOB
 
-JOBS: Final = [IMPORT_JOB, EXPORT_JOB]
+JOBS: Final = [IMPORT_JOB, EXPORT_JOB, MIGRATE_JOB]
