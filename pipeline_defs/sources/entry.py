@@ -31,6 +31,9 @@ class SourceEntry:
         A sentence on it for people.
     settles_seconds : int, default 0
         How long after a session's close every answer of an API is final: the longest delay of its datasets.
+    split_adjusted_from : int or None
+        Bars of shares of so many seconds and longer come adjusted for splits up to the day on which they were asked
+        for; with 0 all do, and dividends with them. None says that prices come as they were traded.
 
     """
 
@@ -41,6 +44,7 @@ class SourceEntry:
     kinds: frozenset[str] = frozenset({"api", "postgres"})
     meaning: str = ""
     settles_seconds: int = 0
+    split_adjusted_from: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no asset could be made of."""

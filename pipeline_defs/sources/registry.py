@@ -33,6 +33,7 @@ SOURCES: Final = {
         market="US",
         meaning="History from a running TWS or IB Gateway.",
         settles_seconds=900,
+        split_adjusted_from=0,
     ),
     "polygon": SourceEntry(
         "pipeline_defs.sources.polygon.adapter:PolygonSource",
@@ -47,11 +48,13 @@ SOURCES: Final = {
         tables=("equity_daily", "spot_prices"),
         meaning="Yahoo Finance: shares and indices, adjusted for splits by Yahoo.",
         settles_seconds=14_400,
+        split_adjusted_from=0,
     ),
     "zerodha": SourceEntry(
         "pipeline_defs.sources.zerodha.adapter:ZerodhaSource",
         meaning="Kite Connect; needs a login each day.",
         settles_seconds=10_800,
+        split_adjusted_from=86_400,
     ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""

@@ -1,0 +1,44 @@
+"""A migrated warehouse for each test, and a portal on a clock that stands where a test puts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline_defs.portal import DataPortal, SimulationClock
+from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.migrations import upgrade
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def template_url(template_url: str) -> str:
+    """Migrated once; every test works on a copy."""
+    upgrade(Warehouse(template_url))
+    return template_url
+
+
+@pytest.fixture
+def warehouse(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """A warehouse with all migrations and nothing in it."""
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
+    return Warehouse(database_url)
+
+
+@pytest.fixture
+def portal_at(warehouse: Warehouse) -> Iterator[Callable[..., DataPortal]]:
+    """Make a portal of a backtest whose clock stands at an instant."""
+    made: list[DataPortal] = []
+
+    def make(now: dt.datetime, **arguments: Any) -> DataPortal:
+        made.append(DataPortal(**{"warehouse": warehouse, "clock": SimulationClock(now), **arguments}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
