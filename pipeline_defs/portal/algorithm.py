@@ -190,7 +190,7 @@ def run_algorithm(
     steps = _Steps(portal, clock, on_clock, _FREQUENCIES[data_frequency])
     steps.put(begin)
     context = Context(portal, Ledger(Decimal(capital_base), fee))
-    traded = [portal.instrument(one) for one in assets]
+    traded = portal.instruments(assets)
     data = BarData(portal)
     initialize(context)
     rows: list[dict[str, Any]] = []

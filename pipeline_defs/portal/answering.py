@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.portal.calendars import instant_of, microseconds
-from pipeline_defs.portal.shapes import Window
+from pipeline_defs.portal.shapes import Window, tidy
 from pipeline_defs.portal.wanted import PRESENT_FIELDS, PRICES
 from pipeline_defs.schema.tables import TICK, table_for
 
@@ -53,7 +53,14 @@ class Answers:
     adjustments: str
 
     def windows(
-        self, instruments: Sequence[Instrument], seconds: int, count: int, now: dt.datetime, *, with_seed: bool
+        self,
+        instruments: Sequence[Instrument],
+        seconds: int,
+        count: int,
+        now: dt.datetime,
+        *,
+        fields: Sequence[str],
+        with_seed: bool,
     ) -> list[Window]:
         """Give the last buckets of each instrument that are complete at an instant, and the bars in them.
 
@@ -67,6 +74,8 @@ class Answers:
             How many; of each calendar where there are several.
         now : datetime.datetime
             UTC.
+        fields : sequence of str
+            What is wanted of the bars.
         with_seed : bool
             Find the last price before each window, too.
 
@@ -83,11 +92,27 @@ class Answers:
             closes = grid.window(stamp, count)
             first = int(closes[0]) if len(closes) else stamp + 1
             of_grid = [instruments[at] for at in places]
-            for at, (stamps, columns) in zip(places, self.bars.between(of_grid, seconds, first, stamp), strict=True):
+            names = ["timestamp", *fields, *(["is_split_adjusted"] if self.adjustments != "none" else [])]
+            bars = self.bars.between(of_grid, seconds, names, first, stamp)
+            for at, (stamps, columns) in zip(places, bars, strict=True):
                 found[at] = self._window(
                     instruments[at], seconds, closes, stamps, columns, now=stamp, with_seed=with_seed
                 )
         return [found[at] for at in range(len(instruments))]
+
+    def tidy(
+        self, instruments: Sequence[Instrument], seconds: int, count: int, now: dt.datetime, *, fields: Sequence[str]
+    ) -> pl.DataFrame:
+        """Give the same bars as one tidy frame."""
+        grid = self.bars.grid(instruments[0], seconds)
+        is_plain = self.adjustments == "none" or not any(self.bars.actions(one) for one in instruments)
+        if len(instruments) > 1 and is_plain and all(self.bars.grid(one, seconds) is grid for one in instruments):
+            stamp = microseconds(now)
+            closes = grid.window(stamp, count)
+            frame = self.bars.tidy(instruments, seconds, fields, int(closes[0]) if len(closes) else stamp + 1, stamp)
+            if frame is not None:
+                return frame
+        return tidy(self.windows(instruments, seconds, count, now, fields=fields, with_seed=False), fields)
 
     def values(
         self, instrument: Instrument, fields: Sequence[str], now: dt.datetime, seconds: int | None
@@ -161,7 +186,7 @@ class Answers:
             return []
         bar = self.bars.last(instrument, self.bars.finest(instrument), microseconds(now))
         as_stored = self.adjustments == "none"
-        is_told = as_stored and bar is not None and bool(bar.block.columns["is_split_adjusted"][bar.at])
+        is_told = as_stored and bar is not None and bool(bar.block.value("is_split_adjusted", bar.at))
         adjuster = self.bars.adjuster(instrument, with_dividends=True)
         return [
             one if one.kind == "split" or is_told else adjuster.as_paid(one)

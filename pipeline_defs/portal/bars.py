@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import polars as pl
 
 from pipeline_defs.markets.market import market
 from pipeline_defs.portal.adjusting import Action, Adjuster, Close, read_actions
-from pipeline_defs.portal.blocks import Block, Blocks, Span, spans_between
+from pipeline_defs.portal.blocks import Block, Blocks, Span, keys_of, spans_between
 from pipeline_defs.portal.calendars import Grid, Instants, SessionCalendar, calendar_for, instant_of, microseconds
 from pipeline_defs.portal.loading import Loader, Supplied
 from pipeline_defs.portal.rules import gives_split_adjusted
@@ -23,13 +24,14 @@ from pipeline_defs.schema.tables import DAY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
-
     from pipeline_defs.portal.instruments import Instrument
     from pipeline_defs.portal.rules import Rules
     from pipeline_defs.portal.store import Changes, Series, Snapshot, Store
 
 _MOST_SPANS: Final = 10_000
+_MOST_AHEAD: Final = 256
+"""Instruments that are read although only others were asked about."""
+
 _INSTANT: Final = dt.timedelta(microseconds=1)
 
 
@@ -46,7 +48,7 @@ class Found(NamedTuple):
 
     def columns(self) -> dict[str, pl.Series]:
         """Give its values."""
-        return {name: column.slice(self.at, 1) for name, column in self.block.columns.items()}
+        return {name: self.block.slice(name, self.at, self.at + 1) for name in self.block.sheet.columns}
 
 
 class Bars:
@@ -69,8 +71,9 @@ class Bars:
         self._blocks = Blocks(most_bytes)
         self._supplied: dict[Instrument, Supplied] = {}
         self._actions: dict[Instrument, list[Action]] = {}
+        self._calendars: dict[Instrument, SessionCalendar] = {}
         self._grids: dict[tuple[int, int], Grid] = {}
-        self._seen: dict[int, dict[Instrument, None]] = {}
+        self._seen: dict[Instrument, None] = {}
         self._spans: dict[tuple[dt.date, dt.date, int, dt.date | None], list[Span]] = {}
 
     @property
@@ -82,7 +85,11 @@ class Bars:
 
     def calendar(self, instrument: Instrument) -> SessionCalendar:
         """Give the calendar that an instrument follows."""
-        return self._rules.calendar or calendar_for(instrument.kind, market(instrument.market))
+        found = self._calendars.get(instrument)
+        if found is None:
+            found = self._rules.calendar or calendar_for(instrument.kind, market(instrument.market))
+            self._calendars[instrument] = found
+        return found
 
     def grid(self, instrument: Instrument, seconds: int) -> Grid:
         """Give the buckets that an instrument's bars fall into."""
@@ -109,10 +116,15 @@ class Bars:
         """Give the length of the shortest bars that there are of an instrument."""
         return finest({one.bar_seconds for one in self.supply(instrument).series})
 
+    def note(self, instruments: Sequence[Instrument]) -> None:
+        """Remember what was named: it is read together, when anything of it is."""
+        if not all(one in self._seen for one in instruments):
+            self._seen |= dict.fromkeys(instruments)
+
     # Bars. -------------------------------------------------------------------------------------------------------
 
     def between(
-        self, instruments: Sequence[Instrument], seconds: int, first: int, now: int
+        self, instruments: Sequence[Instrument], seconds: int, names: Sequence[str], first: int, now: int
     ) -> list[tuple[Instants, dict[str, pl.Series]]]:
         """Give the bars of instruments that were complete from one instant to another, both inclusive.
 
@@ -122,6 +134,8 @@ class Bars:
             All of one calendar.
         seconds : int
             Length of the bars.
+        names : sequence of str
+            Columns that are wanted.
         first, now : int
             Microseconds since 1970.
 
@@ -131,17 +145,57 @@ class Bars:
             Stamps and columns of each.
 
         """
+        found: list[tuple[Instants, dict[str, pl.Series]]] = []
+        for blocks in zip(*self._blocks_between(instruments, seconds, first, now), strict=True):
+            pieces = []
+            for block in blocks:
+                begin, end = block.stamps.searchsorted((first, now + 1)).tolist()
+                if begin < end:
+                    pieces.append((block, begin, end))
+            found.append(_together(pieces or [(blocks[0], 0, 0)], names))
+        return found
+
+    def tidy(
+        self, instruments: Sequence[Instrument], seconds: int, names: Sequence[str], first: int, now: int
+    ) -> pl.DataFrame | None:
+        """Give the same under each other, by instrument as named, then time, with ``symbol``: found by one search.
+
+        Returns
+        -------
+        polars.DataFrame or None
+            None where bars of one span were not read together.
+
+        """
+        parts: list[pl.DataFrame] = []
+        owners: list[Instants] = []
+        for blocks in self._blocks_between(instruments, seconds, first, now):
+            sheet = blocks[0].sheet
+            if any(one.sheet is not sheet for one in blocks):
+                return None
+            numbers = np.fromiter((one.number for one in blocks), np.int64, len(blocks))
+            begins = sheet.keys.searchsorted(keys_of(numbers, first))
+            counts = sheet.keys.searchsorted(keys_of(numbers, now + 1)) - begins
+            owner = np.repeat(np.arange(len(blocks)), counts)
+            places = np.arange(len(owner)) + np.repeat(begins - (np.cumsum(counts) - counts), counts)
+            parts.append(pl.DataFrame([sheet.columns[name].gather(places) for name in ("timestamp", *names)]))
+            owners.append(owner)
+        owner, frame = np.concatenate(owners), pl.concat(parts)
+        if len(parts) > 1:
+            order = np.argsort(owner, kind="stable")
+            owner, frame = owner[order], frame[order]
+        symbols = pl.Series("symbol", [one.symbol for one in instruments], pl.String())
+        return frame.insert_column(1, symbols.gather(owner))
+
+    def _blocks_between(
+        self, instruments: Sequence[Instrument], seconds: int, first: int, now: int
+    ) -> list[list[Block]]:
+        """Give the blocks of a window, span by span, each in the order of the instruments."""
         spans = self._spans_of(instruments[0], seconds, first, now)
         self._ensure(instruments, seconds, spans, ahead=True)
         found = []
-        for instrument in instruments:
-            pieces = []
-            for span in spans:
-                block = self._blocks.get((instrument, seconds, span))
-                if block is not None and len(block):
-                    begin, end = np.searchsorted(block.stamps, (first, now + 1))
-                    pieces.append((block, int(begin), int(end)))
-            found.append(_together(pieces or [(self._empty(instrument, seconds, spans), 0, 0)]))
+        for span in spans:
+            blocks = [self._blocks.get((one, seconds, span)) for one in instruments]
+            found.append([one for one in blocks if one is not None])
         return found
 
     def last(self, instrument: Instrument, seconds: int, now: int) -> Found | None:
@@ -175,7 +229,7 @@ class Bars:
             found = self.last(instrument, DAY, stamp - 1)
             if found is None:
                 return None
-            return Close(found.block.columns["close"][found.at], found.block.columns["is_split_adjusted"][found.at])
+            return Close(found.block.value("close", found.at), found.block.value("is_split_adjusted", found.at))
 
         zone = self.calendar(instrument).zone
         return Adjuster(self.actions(instrument), zone, with_dividends, gives_split_adjusted, close_before)
@@ -235,32 +289,29 @@ class Bars:
             self._supplied[one] = _supplied(one, [each for each in series if each.instrument_id in own])
 
     def _ensure(self, instruments: Sequence[Instrument], seconds: int, spans: list[Span], *, ahead: bool) -> None:
-        """Read what is missing, and with it what was asked for before at this length, if there is room."""
-        seen = self._seen.setdefault(seconds, {})
+        """Read what is missing, and with it what else was named before, if there is room."""
         for span in spans:
             missing = [one for one in instruments if not self._blocks.has((one, seconds, span))]
             if not missing:
                 continue
             if ahead and self._blocks.has_room:
                 calendar = self.calendar(missing[0])
-                wanted = {one: None for one in seen if self.calendar(one) is calendar}
-                missing = [
-                    one for one in {**dict.fromkeys(missing), **wanted} if not self._blocks.has((one, seconds, span))
-                ]
+                named = [one for one in reversed(self._seen) if self.calendar(one) is calendar][:_MOST_AHEAD]
+                wanted = dict.fromkeys([*missing, *named])
+                missing = [one for one in wanted if not self._blocks.has((one, seconds, span))]
             self._read(missing, seconds, span)
-        seen.update(dict.fromkeys(instruments))
 
     def _read(self, missing: list[Instrument], seconds: int, span: Span) -> None:
         self._know(missing)
         loader = Loader(self.calendar(missing[0]), seconds, self._rules.order, self._rules.wants, gives_split_adjusted)
-        wanted = [self._supplied[one] for one in missing]
+        groups = [of for of in ([one for one in missing if one.has_parts is parts] for parts in (False, True)) if of]
 
-        def load(snapshot: Snapshot) -> dict[Instrument, Block]:
+        def load(snapshot: Snapshot) -> list[list[Block]]:
             loader.kept.clear()
-            return loader.load(snapshot, wanted, span)
+            return [loader.load(snapshot, [self._supplied[one] for one in group], span) for group in groups]
 
-        for instrument, block in self._store.read(load, f"bars of {span.first} to {span.last}").items():
-            self._blocks.put((instrument, seconds, span), block)
+        for group, blocks in zip(groups, self._store.read(load, f"bars of {span.first} to {span.last}"), strict=True):
+            self._blocks.put({(one, seconds, span): block for one, block in zip(group, blocks, strict=True)})
         if loader.kept:
             self._store.write(loader.keep)
 
@@ -279,12 +330,6 @@ class Bars:
             self._spans[key] = spans_between(first, last, seconds, today)
         return self._spans[key]
 
-    def _empty(self, instrument: Instrument, seconds: int, spans: list[Span]) -> Block:
-        found = self._blocks.get((instrument, seconds, spans[0]))
-        if found is None:
-            raise AssertionError("a block that was read is not there")
-        return found
-
 
 _ROLLING: Final = """
 SELECT DISTINCT c.instrument_id, c.contract_id FROM {continuous_contracts} AS c WHERE c.contract_id = ANY (%(ids)s)
@@ -297,13 +342,13 @@ def _supplied(instrument: Instrument, series: list[Series]) -> Supplied:
     return Supplied(instrument, tuple(series))
 
 
-def _together(pieces: list[tuple[Block, int, int]]) -> tuple[Instants, dict[str, pl.Series]]:
+def _together(pieces: list[tuple[Block, int, int]], names: Sequence[str]) -> tuple[Instants, dict[str, pl.Series]]:
     block, begin, end = pieces[0]
-    columns = {name: column.slice(begin, end - begin) for name, column in block.columns.items()}
+    columns = {name: block.slice(name, begin, end) for name in names}
     stamps = block.stamps[begin:end]
     for block, begin, end in pieces[1:]:
-        for name, column in block.columns.items():
-            # Appending to a slice copies it: the block stays as it is.
-            columns[name] = columns[name].clone().append(column.slice(begin, end - begin))
+        for name, column in columns.items():
+            # What is appended to is a slice of our own: the sheet stays as it is.
+            column.append(block.slice(name, begin, end))
         stamps = np.concatenate([stamps, block.stamps[begin:end]])
     return stamps, columns

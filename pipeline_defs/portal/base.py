@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline_defs.portal.adjusting import Action
     from pipeline_defs.portal.instruments import FindsAssets
     from pipeline_defs.portal.reading_through import ReadThrough
+    from pipeline_defs.portal.resolving import Assets
     from pipeline_defs.schema.batches import Source
     from pipeline_defs.warehouse.connection import Warehouse
     from pipeline_defs.warehouse.precedence import Precedence
@@ -120,8 +121,15 @@ class PortalBase:
 
     def instrument(self, asset: str | Instrument) -> Instrument:
         """Find what a symbol means at the clock's date."""
+        return self.instruments([asset])[0]
+
+    def instruments(self, assets: Assets) -> list[Instrument]:
+        """Find what symbols mean at the clock's date.
+
+        Whoever names all that a strategy will ask about before it asks has it read in one go, month by month.
+        """
         with self._lock:
-            return self._state.begin(asset, self._now())[0]
+            return self._state.begin(assets, self._now(), count=0)
 
     def buckets(
         self, asset: str | Instrument, frequency: str, first: dt.datetime, last: dt.datetime
@@ -135,7 +143,9 @@ class PortalBase:
         """Give the last complete bar that there is, exact whatever `floats` says; None if there is none."""
         with self._lock:
             now = self._now()
-            return self._answers.latest_bar(self._state.begin(asset, now)[0], length_of(frequency), now)
+            return self._answers.latest_bar(
+                self._state.begin(asset, now, length_of(frequency))[0], length_of(frequency), now
+            )
 
     def actions_between(self, asset: str | Instrument, before: dt.datetime, now: dt.datetime) -> list[Action]:
         """List the corporate actions whose ex-date has begun between two instants, as they change what is held.
@@ -144,7 +154,7 @@ class PortalBase:
         """
         with self._lock:
             until = self._not_ahead(now)
-            instrument = self._state.begin(asset, until)[0]
+            (instrument,) = self._state.begin(asset, until, count=0)
             return self._answers.actions_between(instrument, in_utc(before, "before"), until)
 
     def _now(self) -> dt.datetime:

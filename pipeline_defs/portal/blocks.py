@@ -9,7 +9,7 @@ import calendar
 import datetime as dt
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -37,6 +37,9 @@ BLOCK_SCHEMA: Final[dict[str, pl.DataType]] = {
 """Sorted by time, unique by it; `volume` and `open_interest` are Int64 where whole units are traded."""
 
 
+_STAMP_BITS: Final = 52
+
+
 class Span(tuple[dt.date, dt.date]):
     """First and last trade date of a block, both inclusive."""
 
@@ -54,39 +57,94 @@ class Span(tuple[dt.date, dt.date]):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Bars of one instrument, of one length, over some trade dates.
+class Sheet:
+    """Bars that were read together: of several instruments, over the same trade dates, each in one piece.
 
     Parameters
     ----------
-    stamps : numpy.ndarray
-        Microseconds since 1970, ascending: when each bar was complete.
     columns : dict of str to polars.Series
         `BLOCK_SCHEMA`, and `price`, which is `close`.
+    stamps : numpy.ndarray
+        Microseconds since 1970: when each bar was complete.
+    keys : numpy.ndarray
+        Ascending: number of the instrument in the sheet and stamp in one, so that one search finds the place of many.
     size_bytes : int
         About what it takes.
 
     """
 
-    stamps: Instants
     columns: dict[str, pl.Series]
+    stamps: Instants
+    keys: Instants
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bars of one instrument, of one length, over some trade dates: a piece of a sheet.
+
+    Parameters
+    ----------
+    sheet : Sheet
+        Which.
+    number : int
+        Of the instrument in it.
+    begin, end : int
+        Its rows.
+    stamps : numpy.ndarray
+        Of its rows, ascending.
+
+    """
+
+    sheet: Sheet
+    number: int
+    begin: int
+    end: int
+    stamps: Instants
 
     def __len__(self) -> int:
         """Count the bars."""
-        return len(self.stamps)
+        return self.end - self.begin
+
+    def slice(self, name: str, begin: int, end: int) -> pl.Series:
+        """Give some consecutive values of a column, by their places in the block."""
+        return self.sheet.columns[name].slice(self.begin + begin, end - begin)
+
+    def value(self, name: str, at: int) -> Any:  # noqa: ANN401 -- of the column's type
+        """Give one value of a column."""
+        return self.sheet.columns[name][self.begin + at]
 
 
-def block_of(bars: pl.DataFrame) -> Block:
-    """Make a block of a frame."""
-    columns = {column.name: column for column in bars.rechunk()}
+def cut(bars: pl.DataFrame, count: int) -> list[Block]:
+    """Make a sheet, and the blocks that it is made of.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        ``instrument_id``, which numbers the instruments from 0, and `BLOCK_SCHEMA`; sorted by number and time.
+    count : int
+        How many instruments there are.
+
+    Returns
+    -------
+    list of Block
+        By number.
+
+    """
+    whole = bars.rechunk()
+    numbers = whole["instrument_id"].cast(pl.Int64).to_numpy()
+    columns = {name: whole[name] for name in BLOCK_SCHEMA}
+    columns["price"] = columns["close"].alias("price")
     stamps = columns["timestamp"].to_physical().to_numpy()
-    return Block(stamps, {**columns, "price": columns["close"].alias("price")}, int(bars.estimated_size()) + 512)
+    sheet = Sheet(columns, stamps, keys_of(numbers, stamps), int(whole.estimated_size() * 1.5) + 1024)
+    edges = np.searchsorted(numbers, np.arange(count + 1))
+    pieces = enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    return [Block(sheet, number, begin, end, stamps[begin:end]) for number, (begin, end) in pieces]
 
 
-def empty_bars(*, has_parts: bool) -> pl.DataFrame:
-    """Give a frame of no bars."""
-    return sized(pl.DataFrame(schema=BLOCK_SCHEMA), has_parts=has_parts)
+def keys_of(numbers: Instants, stamps: Instants | int) -> Instants:
+    """Put numbers and stamps into keys that sort by both."""
+    return (numbers << _STAMP_BITS) + stamps
 
 
 def sized(bars: pl.DataFrame, *, has_parts: bool) -> pl.DataFrame:
@@ -146,14 +204,15 @@ class Blocks:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._kept: OrderedDict[Key, Block] = OrderedDict()
+        self._kept: dict[Key, Block] = {}
+        self._sheets: OrderedDict[int, tuple[Sheet, Span, list[Key]]] = OrderedDict()
         self.size_bytes = 0
 
     def get(self, key: Key) -> Block | None:
-        """Find a block, and count it as used."""
+        """Find a block, and count its sheet as used."""
         found = self._kept.get(key)
         if found is not None:
-            self._kept.move_to_end(key)
+            self._sheets.move_to_end(id(found.sheet))
         return found
 
     def has(self, key: Key) -> bool:
@@ -165,30 +224,27 @@ class Blocks:
         """Whether more may be read ahead than was asked for."""
         return self.size_bytes < self._most // 2
 
-    def put(self, key: Key, block: Block) -> None:
-        """Keep a block."""
-        self._drop(key)
-        self._kept[key] = block
-        self.size_bytes += block.size_bytes
+    def put(self, blocks: dict[Key, Block]) -> None:
+        """Keep the blocks of one sheet, all of one span."""
+        (_, _, span), first = next(iter(blocks.items()))
+        self._sheets[id(first.sheet)] = first.sheet, span, list(blocks)
+        self._kept |= blocks
+        self.size_bytes += first.sheet.size_bytes
 
     def shrink(self) -> None:
         """Drop what was used longest ago until the rest is no more than may be kept."""
-        while self.size_bytes > self._most and self._kept:
-            self._drop(next(iter(self._kept)))
+        while self.size_bytes > self._most and self._sheets:
+            self._drop(next(iter(self._sheets)))
 
     def forget(self, days: Collection[dt.date] | None = None) -> None:
-        """Drop the blocks that hold one of some trade dates; default all."""
-        for key in [
-            key for key in self._kept if days is None or any(key[2].first <= day <= key[2].last for day in days)
-        ]:
-            self._drop(key)
+        """Drop what holds one of some trade dates; default all."""
+        for number, (_, span, _) in list(self._sheets.items()):
+            if days is None or any(span.first <= day <= span.last for day in days):
+                self._drop(number)
 
-    def _drop(self, key: Key) -> None:
-        gone = self._kept.pop(key, None)
-        if gone is not None:
-            self.size_bytes -= gone.size_bytes
-
-
-def joined(stamps: list[Instants]) -> Instants:
-    """Put the stamps of consecutive slices together."""
-    return stamps[0] if len(stamps) == 1 else np.concatenate([np.empty(0, np.int64), *stamps])
+    def _drop(self, number: int) -> None:
+        sheet, _, keys = self._sheets.pop(number)
+        self.size_bytes -= sheet.size_bytes
+        for key in keys:
+            if self._kept[key].sheet is sheet:
+                del self._kept[key]

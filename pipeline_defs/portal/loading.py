@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
-from pipeline_defs.portal.blocks import BLOCK_SCHEMA, Block, Span, block_of, empty_bars, sized, spans_between
-from pipeline_defs.portal.calendars import sessions_frame
+from pipeline_defs.portal.blocks import BLOCK_SCHEMA, Block, Span, cut, sized, spans_between
+from pipeline_defs.portal.calendars import closes_of, sessions_frame
 from pipeline_defs.portal.wanted import made_of
 from pipeline_defs.schema.columns import SIZE, TIMESTAMP
 from pipeline_defs.schema.exports import BAR_SCHEMA
@@ -103,7 +104,7 @@ class Loader:
     )
     """Months that were put together meanwhile, for `keep`."""
 
-    def load(self, snapshot: Snapshot, wanted: Sequence[Supplied], span: Span) -> dict[Instrument, Block]:
+    def load(self, snapshot: Snapshot, wanted: Sequence[Supplied], span: Span) -> list[Block]:
         """Read the blocks of instruments over a span.
 
         Parameters
@@ -111,14 +112,14 @@ class Loader:
         snapshot : Snapshot
             Open.
         wanted : sequence of Supplied
-            What is read at once.
+            What is read at once; all, or none of them, are traded in parts of a unit.
         span : Span
             Trade dates.
 
         Returns
         -------
-        dict of Instrument to Block
-            One for each; empty where there is nothing.
+        list of Block
+            One for each, in order; empty where there is nothing.
 
         """
         numbered = dict(enumerate(wanted))
@@ -130,16 +131,7 @@ class Loader:
                 made = self._made(rows, numbered, meant, stored, months)
                 adjusted = self.is_split_adjusted(source, stored)
                 taken.add(made.with_columns(source=pl.lit(source), is_split_adjusted=pl.lit(value=adjusted)))
-        bars = taken.bars()
-        parts = bars.partition_by("instrument_id", as_dict=True, include_key=False) if bars.height else {}
-        return {
-            one.instrument: block_of(
-                sized(parts[number,].select(list(BLOCK_SCHEMA)), has_parts=one.instrument.has_parts)
-                if (number,) in parts
-                else empty_bars(has_parts=one.instrument.has_parts)
-            )
-            for number, one in numbered.items()
-        }
+        return cut(sized(taken.bars(), has_parts=wanted[0].instrument.has_parts), len(wanted))
 
     def keep(self, connection: psycopg.Connection) -> None:
         """Keep the months that were put together, so that the next portal finds them."""
@@ -225,13 +217,21 @@ class Loader:
         )
         if stored >= DAY:
             return self._of_sessions(named, months)
-        made = resample(
-            named.sort("instrument_id", "timestamp", maintain_order=True),
-            self._days(months),
-            from_seconds=stored,
-            to_seconds=self.seconds,
-        )
+        ordered = named.sort("instrument_id", "timestamp", maintain_order=True)
+        if stored == self.seconds and self._is_in_place(ordered["timestamp"], months):
+            made = ordered.with_columns(pl.col("volume").fill_null(0))
+        else:
+            sessions = self._days(months)
+            made = resample(ordered, sessions, from_seconds=stored, to_seconds=self.seconds)
         return made.with_columns(trade_date=self._trade_date(is_close=True))
+
+    def _is_in_place(self, stamps: pl.Series, months: Span) -> bool:
+        """Tell whether every bar ends where a bucket does: then there is nothing to put together or to leave out."""
+        closes = closes_of(self.calendar, self._days(months)["session_date"].to_list(), self.seconds)
+        if not len(closes):
+            return stamps.is_empty()
+        there = stamps.to_physical().to_numpy()
+        return bool((closes[np.minimum(np.searchsorted(closes, there), len(closes) - 1)] == there).all())
 
     def _of_sessions(self, named: pl.DataFrame, months: Span) -> pl.DataFrame:
         """Stamp a session's one bar with the close of the session, or later if it was complete only later."""

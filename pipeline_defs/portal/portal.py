@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+import polars.selectors as cs
+
 from pipeline_defs.portal.base import PortalBase
 from pipeline_defs.portal.errors import PortalError
 from pipeline_defs.portal.resolving import is_one
-from pipeline_defs.portal.shapes import classic, load_pandas, present, tidy
+from pipeline_defs.portal.shapes import classic, load_pandas, present
 from pipeline_defs.portal.wanted import DATA_FREQUENCIES, check_fields, length_of, one_of
+from pipeline_defs.schema.tables import MINUTE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -153,7 +157,7 @@ class DataPortal(PortalBase):
         """
         with self._lock:
             now = self._now()
-            instruments = self._state.begin(assets, now)
+            instruments = self._state.begin(assets, now, MINUTE)
             told = {one.symbol: self._answers.can_trade(one, now) for one in instruments}
             if is_one(assets):
                 return next(iter(told.values()))
@@ -207,11 +211,13 @@ class DataPortal(PortalBase):
             raise PortalError(f"bar_count is {bar_count!r}, expected a whole number above zero")
         seconds = length_of(frequency)
         instruments = self._state.begin(assets, now, seconds, bar_count)
-        is_classic = self._results == "pandas"
-        found = self._answers.windows(instruments, seconds, bar_count, now, with_seed=is_classic and "price" in names)
+        if self._results == "polars":
+            frame = self._answers.tidy(instruments, seconds, bar_count, now, fields=names)
+            self._state.bars.shrink()
+            return frame.with_columns(cs.decimal().cast(pl.Float64)) if self._floats else frame
+        seeded = "price" in names
+        found = self._answers.windows(instruments, seconds, bar_count, now, fields=names, with_seed=seeded)
         self._state.bars.shrink()
-        if not is_classic:
-            return tidy(found, names, floats=self._floats)
         one_field = isinstance(fields, str)
         return classic(found, names, one_asset=is_one(assets), one_field=one_field, floats=self._floats)
 
@@ -221,7 +227,7 @@ class DataPortal(PortalBase):
         if data_frequency is not None:
             one_of("data_frequency", data_frequency, DATA_FREQUENCIES)
         length = None if data_frequency is None else DATA_FREQUENCIES[data_frequency]
-        instruments = self._state.begin(assets, now)
+        instruments = self._state.begin(assets, now, MINUTE)
         values = [self._answers.values(one, names, now, length) for one in instruments]
         self._state.bars.shrink()
         return present(

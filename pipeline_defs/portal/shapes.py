@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
@@ -55,13 +54,8 @@ class Window:
     seed: Decimal | None = None
 
 
-def tidy(windows: Sequence[Window], fields: Sequence[str], *, floats: bool = False) -> pl.DataFrame:
+def tidy(windows: Sequence[Window], fields: Sequence[str]) -> pl.DataFrame:
     """Put windows under each other: ``timestamp``, ``symbol`` and the fields, by instrument as asked, then time."""
-    frame = _tidy(windows, fields)
-    return frame.with_columns(cs.decimal().cast(pl.Float64)) if floats else frame
-
-
-def _tidy(windows: Sequence[Window], fields: Sequence[str]) -> pl.DataFrame:
     frames = [
         pl.DataFrame(
             [one.columns["timestamp"], _label(one.symbol, len(one.stamps)), *map(one.columns.__getitem__, fields)]

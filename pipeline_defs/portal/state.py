@@ -79,7 +79,7 @@ class State:
         now : datetime.datetime
             Where the window ends.
         seconds, count : int
-            Length and number of its buckets.
+            Length and number of its buckets; with no bucket nothing of before today is brought up.
 
         Returns
         -------
@@ -124,7 +124,9 @@ class State:
     def _resolve(self, assets: Any, now: dt.datetime) -> list[Instrument]:  # noqa: ANN401 -- as in `begin`
         if self._resolver is None:
             raise AssertionError("resolve_with comes first")
-        return self._resolver.resolve(assets, now)
+        found = self._resolver.resolve(assets, now)
+        self.bars.note(found)
+        return found
 
     def _date_of(self, instrument: Instrument, now: dt.datetime) -> dt.date:
         return self.bars.day(instrument, microseconds(now), is_close=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from pipeline_defs.portal import DataPortal, SimulationClock
@@ -21,6 +24,16 @@ def template_url(template_url: str) -> str:
     """Migrated once; every test works on a copy."""
     upgrade(Warehouse(template_url))
     return template_url
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(postgres_url: str, template_url: str) -> Iterator[Warehouse]:
+    """A migrated warehouse for all tests of a module, which fill it once and then only read."""
+    name, template = f"portal_{os.getpid()}", urlsplit(template_url).path.removeprefix("/")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield Warehouse(urlsplit(postgres_url)._replace(path=f"/{name}").geturl())
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""No look ahead: whatever is asked at whatever instant, nothing is told that was complete later, and nothing is left out."""
+"""No look ahead: whatever is asked whenever, nothing is told that was complete later, and nothing is left out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pipeline_defs.portal import DataPortal, LookAheadError, SimulationClock
 from pipeline_defs.portal.wanted import FREQUENCIES
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.portal.landing import bar, ist, land, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pipeline_defs.warehouse.connection import Warehouse
 
 DAYS = (dt.date(2025, 8, 13), dt.date(2025, 8, 14), dt.date(2025, 8, 18))
 BEGIN, END = ist("08:00", DAYS[0]), ist("18:00", DAYS[-1])
@@ -40,19 +40,12 @@ TRUTH = {symbol: [row for day in DAYS for row in made_up(symbol, day)] for symbo
 
 
 @pytest.fixture(scope="module")
-def stored(template_url: str) -> Iterator[Warehouse]:
-    """Three sessions of three shares."""
-    warehouse = Warehouse(template_url)
-    upgrade(warehouse)
+def portal(shared_warehouse: Warehouse) -> Iterator[DataPortal]:
+    """Over three sessions of three shares."""
     for day in DAYS:
         parts = [(share(symbol), made_up(symbol, day)) for symbol in TRUTH]
-        land(warehouse, *parts[0], day=day, more=parts[1:], file=f"minutes {day}")
-    yield warehouse
-
-
-@pytest.fixture(scope="module")
-def portal(stored: Warehouse) -> Iterator[DataPortal]:
-    made = DataPortal(warehouse=stored, clock=SimulationClock(BEGIN))
+        land(shared_warehouse, *parts[0], day=day, more=parts[1:], file=f"minutes {day}")
+    made = DataPortal(warehouse=shared_warehouse, clock=SimulationClock(BEGIN))
     yield made
     made.close()
 
