@@ -27,6 +27,7 @@ import platform
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,7 @@ from pipeline_defs.portal import DataPortal, SimulationClock
 from pipeline_defs.warehouse.connection import SESSION_OPTIONS, Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SOURCE: Final = "zerodha"
 YEAR: Final = (dt.date(2025, 1, 1), dt.date(2025, 12, 31))
@@ -124,7 +125,7 @@ class Times:
         self.wall: dict[str, list[float]] = {}
         self._cpu: dict[str, float] = {}
 
-    def take(self, way: str, calls: list[Callable[[], object]]) -> list[object]:
+    def take(self, way: str, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do a run of calls, each timed by itself, and their CPU time together."""
         time.sleep(SETTLE_SECONDS / 10)
         server, client = self._server.cpu_seconds(), time.process_time()
@@ -160,7 +161,7 @@ def run(server: Server, options: argparse.Namespace) -> dict[str, Any]:
     times = Times(server)
     opens = market("NSE").open(sessions[-1])
     with psycopg.connect(server.url, autocommit=True, options=SESSION_OPTIONS) as connection:
-        ids = dict(connection.execute("SELECT symbol, instrument_id FROM instrument_terms").fetchall())
+        ids: dict[str, int] = dict(connection.execute("SELECT symbol, instrument_id FROM instrument_terms").fetchall())
         symbols = sorted(ids)
         for _ in range(options.rounds):
             server.execute("TRUNCATE bar_segments")
@@ -204,9 +205,7 @@ def one_round(
         now = clock_at(opens, step)
         clock.set(now)
         since = now - dt.timedelta(minutes=BARS)
-        found = times.take(
-            "portal", [lambda symbol=symbol: portal.history(symbol, ["close"], BARS, "1m") for symbol in symbols]
-        )
+        found = times.take("portal", [partial(portal.history, symbol, ["close"], BARS, "1m") for symbol in symbols])
         plain = times.take("sql", [rows(_SQL, id=ids[symbol], now=now) for symbol in symbols])
         told = times.take("sql_day", [rows(_SQL_DAY, id=ids[symbol], now=now, since=since) for symbol in symbols])
         (together,) = times.take("all_portal", [lambda: portal.history(symbols, ["close"], BARS, "1m")])
@@ -218,7 +217,7 @@ def one_round(
         if not pl.concat(found).equals(together) or len(at_once) != together.height:
             raise SystemExit(f"at {now} all at once differ from one by one")
     portal.history(symbols, ["close"], BARS, "1d")
-    times.take("daily_portal", [lambda one=one: portal.history(one, ["close"], BARS, "1d") for one in symbols])
+    times.take("daily_portal", [partial(portal.history, one, ["close"], BARS, "1d") for one in symbols])
     portal.close()
 
 

@@ -79,6 +79,11 @@ class Context:
         """Explain what was never set."""
         raise AttributeError(f"context has no {name!r}: set it in initialize")
 
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- as above
+            ...
+
     @property
     def now(self) -> dt.datetime:
         """The clock's instant."""

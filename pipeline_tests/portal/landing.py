@@ -55,7 +55,7 @@ def future(symbol: str, expiry: dt.date, underlying: str = "NIFTY") -> dict[str,
 
 
 def bar(
-    time: dt.datetime, *prices: str | int, volume: Any = 100, open_interest: Any = None, **more: Any
+    time: dt.datetime, *prices: str | int | Decimal, volume: Any = 100, open_interest: Any = None, **more: Any
 ) -> dict[str, Any]:
     """One bar: its close stamp, and one price, or open, high, low, close."""
     values = [Decimal(str(price)) for price in prices]

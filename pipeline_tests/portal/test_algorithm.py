@@ -50,7 +50,8 @@ def test_an_order_is_filled_whole_at_the_open_of_the_next_bar(warehouse: Warehou
         initialize, handle_data, portal=portal_at(ist("09:15")), start=ist("09:15"), end=ist("09:20"), assets=["AAA"],
         capital_base=1000, fee=D("0.05"),
     )  # fmt: skip
-    (order,) = run.orders
+    order: Any = run.orders[0]
+    assert len(run.orders) == 1
     assert (order.placed_at, order.filled_at, order.price) == (ist("09:16"), ist("09:19"), 11)
     assert seen == [
         (ist("09:16"), 1, 10),
@@ -86,7 +87,7 @@ def test_splits_and_dividends_change_what_is_held(warehouse: Warehouse, portal_a
         end=ist("15:30", LAST), assets=["AAA"], capital_base=1000, data_frequency="daily",
     )  # fmt: skip
     # Three were ordered before the split: six were bought at 50, then three sold; each of six was paid 1.
-    assert [(one.amount, one.price) for one in run.orders] == [(6, 50), (-3, 49)]
+    assert [(one.amount, one.price) for one in run.orders] == [(D(6), D(50)), (D(-3), D(49))]
     assert run.performance["cash"].to_list() == [1000, 700, 700 + 6 + 147]
     assert run.performance["value"].to_list() == [1000, 1000, 700 + 6 + 147 + 3 * 49]
 
@@ -102,9 +103,10 @@ def test_what_cannot_be_run_is_refused(warehouse: Warehouse, portal_at: PortalAt
 
     with pytest.raises(PortalError, match="the portal's clock is a Fixed, which cannot be moved"):
         run_algorithm(nothing, nothing, portal=portal_at(ist("09:15"), clock=Fixed()), assets=["AAA"], **times)
-    for wrong in ({"assets": []}, {"assets": ["AAA"], "data_frequency": "weekly"}):
+    wrongs: tuple[dict[str, Any], ...] = ({"assets": []}, {"assets": ["AAA"], "data_frequency": "weekly"})
+    for wrong in wrongs:
         with pytest.raises(PortalError, match="expected one of minute, hour, daily and at least one asset"):
-            run_algorithm(nothing, nothing, portal=portal, **times, **wrong)  # type: ignore[arg-type]
+            run_algorithm(nothing, nothing, portal=portal, **times, **wrong)
 
     def orders_another(context: Context, data: BarData) -> None:
         del data
@@ -129,11 +131,11 @@ def test_a_ledger_knows_short_positions_and_forgets_none() -> None:
     assert sold is not None
     ledger.fill(sold, D(10), ist("09:17"))
     ledger.dividend("AAA", D(1))
-    assert (ledger.cash, ledger.positions, ledger.value({"AAA": D(9)})) == (118, {"AAA": -2}, 100)
+    assert (ledger.cash, ledger.positions, ledger.value({"AAA": D(9)})) == (D(118), {"AAA": D(-2)}, D(100))
     back = ledger.place("AAA", 2, ist("09:18"))
     assert back is not None
     ledger.fill(back, D(9), ist("09:19"))
-    assert (ledger.cash, ledger.positions) == (100, {})
+    assert (ledger.cash, ledger.positions) == (D(100), dict[str, Decimal]())
 
 
 def test_the_example_runs_as_it_stands(

@@ -34,8 +34,8 @@ def knowledge(warehouse: Warehouse) -> dt.datetime:
     return found
 
 
-def closes(portal: DataPortal, symbol: str = "AAA", frequency: str = "1m", count: int = 400) -> list[Decimal]:
-    found: list[Decimal] = portal.history(symbol, "close", count, frequency)["close"].to_list()
+def closes(portal: DataPortal, symbol: Any = "AAA", frequency: str = "1m", count: int = 400) -> list[Any]:
+    found: list[Any] = portal.history(symbol, "close", count, frequency)["close"].to_list()
     return found
 
 
