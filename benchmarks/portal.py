@@ -12,7 +12,9 @@ sql           the same rows by one SELECT a call, over one open connection, as d
 sql_day       the same, told the session to look in, which a strategy would have to know
 all_portal    `history` of all symbols at once, and the same by one SELECT, the session told
 all_sql
-daily_portal  `history(symbol, ["close"], 20, "1d")` of days made of the minutes, after the first call; no plain SQL
+daily_portal  `history(symbol, ["close"], 20, "1d")` of days made of the minutes, from session to session
+rustybt       with ``--rustybt PYTHON``, a Python that has rustybt 0.3.3: the same windows of the same days through its
+              `PolarsDataPortal.get_history_window` over its Parquet reader, in a process of its own; sums are compared
 """
 
 # ruff: noqa: INP001, S608, T201 -- a script to run: it prints; the statements are our own
@@ -25,8 +27,10 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +51,9 @@ SOURCE: Final = "zerodha"
 YEAR: Final = (dt.date(2025, 1, 1), dt.date(2025, 12, 31))
 MINUTES: Final = 375
 BARS: Final = 20
+DAYS_WALKED: Final = 20
+"""Sessions at whose close days are asked for."""
+
 FIRST_MINUTE: Final = 30
 """Of the last session: windows lie within it, as `sql_day` needs."""
 
@@ -98,6 +105,35 @@ ORDER BY instrument_id, "timestamp"
 """
 
 
+_RUSTYBT: Final = """
+import json, logging, sys, time, warnings
+warnings.simplefilter("ignore")
+import structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+import pandas as pd
+from rustybt.data.polars import PolarsParquetDailyReader
+from rustybt.data.polars.data_portal import PolarsDataPortal
+
+class Asset:
+    def __init__(self, sid):
+        self.sid = sid
+
+folder, symbols, bars, days = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+reader = PolarsParquetDailyReader(folder, enable_cache=False, enable_metadata_catalog=False)
+walls, total, begun = [], 0, time.process_time()
+for day in days:
+    now = pd.Timestamp(day)
+    # Its history cache needs scikit-learn, which it does not ask for.
+    portal = PolarsDataPortal(daily_reader=reader, current_simulation_time=now, enable_history_cache=False)
+    for sid in range(symbols):
+        start = time.perf_counter()
+        window = portal.get_history_window([Asset(sid)], now, bars, "1d", "close", "daily")
+        walls.append((time.perf_counter() - start) * 1000)
+        total += window["close"].sum()
+print(json.dumps({"walls": walls, "cpu_ms": (time.process_time() - begun) * 1000, "sum": str(total)}))
+"""
+
+
 def fill(server: Server, sessions: list[dt.date], symbols: int) -> None:
     """Fill the tables day by day in the order of their key."""
     opens = [market("NSE").open(day) for day in sessions]
@@ -138,6 +174,10 @@ class Times:
         self._cpu[way] = self._cpu.get(way, 0.0) + (client + self._server.cpu_seconds() - server) * 1000
         return results
 
+    def note(self, way: str, walls: list[float], cpu_ms: float) -> None:
+        """Take in what another process has measured."""
+        self.wall[way], self._cpu[way] = walls, cpu_ms
+
     def spread(self) -> dict[str, dict[str, float]]:
         """Give calls, mean, median, 95th percentile and the greatest of the wall, and the mean CPU time."""
         told = {}
@@ -166,6 +206,7 @@ def run(server: Server, options: argparse.Namespace) -> dict[str, Any]:
         for _ in range(options.rounds):
             server.execute("TRUNCATE bar_segments")
             one_round(times, connection, Warehouse(server.url), symbols, ids=ids, opens=opens, calls=options.calls)
+    daily(times, Warehouse(server.url), symbols, sessions, options.rustybt)
     ((size,),) = server.ask("SELECT pg_relation_size('spot_prices') / 1e6")
     ways = times.spread()
     return {
@@ -216,9 +257,48 @@ def one_round(
                 raise SystemExit(f"at {now} the ways differ: {pairs} and {of_day}")
         if not pl.concat(found).equals(together) or len(at_once) != together.height:
             raise SystemExit(f"at {now} all at once differ from one by one")
-    portal.history(symbols, ["close"], BARS, "1d")
-    times.take("daily_portal", [partial(portal.history, one, ["close"], BARS, "1d") for one in symbols])
     portal.close()
+
+
+def daily(times: Times, warehouse: Warehouse, symbols: list[str], days: list[dt.date], python: str | None) -> None:
+    """Walk through sessions; and let rustybt do so, where there is one."""
+    ends = [market("NSE").close(day) for day in days[-DAYS_WALKED:]]
+    clock = SimulationClock(ends[-1])
+    portal = DataPortal(warehouse=warehouse, clock=clock)
+    everything = portal.history(symbols, ["open", "high", "low", "close", "volume"], len(days), "1d")
+    total = Decimal(0)
+    for end in ends:
+        clock.set(end)
+        found = times.take("daily_portal", [partial(portal.history, one, ["close"], BARS, "1d") for one in symbols])
+        total += sum((frame["close"].sum() for frame in found), Decimal(0))
+    portal.close()
+    if python is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        write_rustybt(everything, symbols, Path(name))
+        walked = [end.date().isoformat() for end in ends]
+        told = subprocess.run(  # noqa: S603 -- a Python that the caller named
+            [python, "-c", _RUSTYBT, name, str(len(symbols)), str(BARS), *walked], check=True, capture_output=True
+        )
+    result = json.loads(told.stdout.splitlines()[-1])
+    if Decimal(result["sum"]) != total:
+        raise SystemExit(f"rustybt sums to {result['sum']}, the portal to {total}")
+    times.note("rustybt", result["walls"], result["cpu_ms"])
+
+
+def write_rustybt(bars: pl.DataFrame, symbols: list[str], folder: Path) -> None:
+    """Write daily bars as rustybt's Parquet reader expects them."""
+    numbers = {symbol: number for number, symbol in enumerate(symbols)}
+    exact = pl.Decimal(18, 8)
+    rows = bars.select(
+        pl.col("timestamp").dt.date().alias("date"),
+        pl.col("symbol").replace_strict(numbers, return_dtype=pl.Int64).alias("sid"),
+        *(pl.col(name).cast(exact) for name in ("open", "high", "low", "close", "volume")),
+    )
+    for (year, month), part in rows.group_by(year=pl.col("date").dt.year(), month=pl.col("date").dt.month()):
+        place = folder / "daily_bars" / f"year={year}" / f"month={month:02d}"
+        place.mkdir(parents=True)
+        part.drop("year", "month", strict=False).write_parquet(place / "data.parquet")
 
 
 def clock_at(opens: dt.datetime, step: int) -> dt.datetime:
@@ -233,6 +313,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=60)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rustybt", help="a Python that has rustybt")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
