@@ -7,7 +7,8 @@ example runner.
 
 from pipeline_defs.portal.clocks import SimulationClock, WallClock
 from pipeline_defs.portal.errors import LookAheadError, PortalError, StaleDataError, UnknownSymbolError
-from pipeline_defs.portal.instruments import AssetFinder, Instrument
+from pipeline_defs.portal.finding import AssetFinder
+from pipeline_defs.portal.instruments import Instrument
 from pipeline_defs.portal.portal import DataPortal
 
 __all__ = [

@@ -81,7 +81,7 @@ class Context:
 
     if TYPE_CHECKING:
 
-        def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- as above
+        def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401, D105 -- for the type checker
             ...
 
     @property

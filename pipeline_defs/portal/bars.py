@@ -14,7 +14,7 @@ import polars as pl
 
 from pipeline_defs.markets.market import market
 from pipeline_defs.portal.adjusting import Action, Adjuster, Close, read_actions
-from pipeline_defs.portal.blocks import Block, Blocks, Span, keys_of, spans_between
+from pipeline_defs.portal.blocks import Block, Blocks, Span, keys_of, spans_between, together
 from pipeline_defs.portal.calendars import Grid, Instants, SessionCalendar, calendar_for, instant_of, microseconds
 from pipeline_defs.portal.loading import Loader, Supplied
 from pipeline_defs.portal.rules import gives_split_adjusted
@@ -152,7 +152,7 @@ class Bars:
                 begin, end = block.stamps.searchsorted((first, now + 1)).tolist()
                 if begin < end:
                     pieces.append((block, begin, end))
-            found.append(_together(pieces or [(blocks[0], 0, 0)], names))
+            found.append(together(pieces or [(blocks[0], 0, 0)], names))
         return found
 
     def tidy(
@@ -340,15 +340,3 @@ def _supplied(instrument: Instrument, series: list[Series]) -> Supplied:
     if instrument.only is not None:
         series = [one for one in series if (one.source, one.dataset, one.bar_seconds) in instrument.only]
     return Supplied(instrument, tuple(series))
-
-
-def _together(pieces: list[tuple[Block, int, int]], names: Sequence[str]) -> tuple[Instants, dict[str, pl.Series]]:
-    block, begin, end = pieces[0]
-    columns = {name: block.slice(name, begin, end) for name in names}
-    stamps = block.stamps[begin:end]
-    for block, begin, end in pieces[1:]:
-        for name, column in columns.items():
-            # What is appended to is a slice of our own: the sheet stays as it is.
-            column.append(block.slice(name, begin, end))
-        stamps = np.concatenate([stamps, block.stamps[begin:end]])
-    return stamps, columns

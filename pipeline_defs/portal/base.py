@@ -13,7 +13,7 @@ from pipeline_defs.portal.answering import Answers
 from pipeline_defs.portal.calendars import calendar_of, instant_of, microseconds
 from pipeline_defs.portal.clocks import Clock, WallClock, in_utc
 from pipeline_defs.portal.errors import LookAheadError
-from pipeline_defs.portal.instruments import AssetFinder, Instrument
+from pipeline_defs.portal.finding import AssetFinder
 from pipeline_defs.portal.resolving import read_members, series_of
 from pipeline_defs.portal.rules import Rules
 from pipeline_defs.portal.shapes import RESULTS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from pipeline_defs.portal.adjusting import Action
-    from pipeline_defs.portal.instruments import FindsAssets
+    from pipeline_defs.portal.instruments import FindsAssets, Instrument
     from pipeline_defs.portal.reading_through import ReadThrough
     from pipeline_defs.portal.resolving import Assets
     from pipeline_defs.schema.batches import Source

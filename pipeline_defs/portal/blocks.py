@@ -18,7 +18,7 @@ from pipeline_defs.schema.columns import PRICE, SIZE, TIMESTAMP
 from pipeline_defs.schema.tables import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from pipeline_defs.portal.calendars import Instants
     from pipeline_defs.portal.instruments import Instrument
@@ -145,6 +145,19 @@ def cut(bars: pl.DataFrame, count: int) -> list[Block]:
 def keys_of(numbers: Instants, stamps: Instants | int) -> Instants:
     """Put numbers and stamps into keys that sort by both."""
     return (numbers << _STAMP_BITS) + stamps
+
+
+def together(pieces: list[tuple[Block, int, int]], names: Sequence[str]) -> tuple[Instants, dict[str, pl.Series]]:
+    """Put consecutive pieces of blocks, each from one place to before another, into one window."""
+    block, begin, end = pieces[0]
+    columns = {name: block.slice(name, begin, end) for name in names}
+    stamps = block.stamps[begin:end]
+    for block, begin, end in pieces[1:]:
+        for name, column in columns.items():
+            # What is appended to is a slice of our own: the sheet stays as it is.
+            column.append(block.slice(name, begin, end))
+        stamps = np.concatenate([stamps, block.stamps[begin:end]])
+    return stamps, columns
 
 
 def sized(bars: pl.DataFrame, *, has_parts: bool) -> pl.DataFrame:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-    from pipeline_defs.portal.instruments import AssetFinder, FindsAssets
+    from pipeline_defs.portal.finding import AssetFinder
+    from pipeline_defs.portal.instruments import FindsAssets
     from pipeline_defs.warehouse.connection import Warehouse
 
 type Assets = str | Instrument | Sequence[str | Instrument]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-    from pipeline_defs.portal.instruments import AssetFinder, FindsAssets, Instrument
+    from pipeline_defs.portal.finding import AssetFinder
+    from pipeline_defs.portal.instruments import FindsAssets, Instrument
     from pipeline_defs.portal.resolving import Members
     from pipeline_defs.portal.rules import Rules
     from pipeline_defs.schema.batches import Source

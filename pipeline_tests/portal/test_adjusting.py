@@ -146,7 +146,7 @@ prices = st.decimals(D("0.00000001"), D("999999999999.99999999"), places=8)
 factors = st.fractions(Fraction(1, 10_000), Fraction(1), max_denominator=10**16)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values=st.lists(prices, min_size=1, max_size=4), factor=factors)
 def test_a_product_is_exact_and_rounded_once_half_to_even(values: list[Decimal], factor: Fraction) -> None:
     found = times(pl.Series("close", [*values, None], PRICE), factor)

@@ -80,7 +80,7 @@ def grid_of(seconds: int, now: dt.datetime, count: int) -> dt.datetime:
 instants = st.integers(0, int((END - BEGIN).total_seconds())).map(lambda seconds: BEGIN + dt.timedelta(seconds=seconds))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     now=instants,
     symbols=st.lists(st.sampled_from(sorted(TRUTH)), min_size=1, max_size=3, unique=True),
@@ -104,7 +104,7 @@ def test_a_window_is_exactly_the_complete_buckets_of_before_the_clock(
     assert all(stamp <= now for stamp in found["timestamp"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(now=instants, symbol=st.sampled_from(sorted(TRUTH)))
 def test_the_present_is_never_of_later(portal: DataPortal, now: dt.datetime, symbol: str) -> None:
     portal.clock.set(now)  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def test_the_present_is_never_of_later(portal: DataPortal, now: dt.datetime, sym
     assert told["close"] in {None, told["price"]}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(now=instants, ahead=st.timedeltas(dt.timedelta(microseconds=1), dt.timedelta(days=400)))
 def test_an_instant_that_has_not_come_is_refused(portal: DataPortal, now: dt.datetime, ahead: dt.timedelta) -> None:
     portal.clock.set(now)  # type: ignore[attr-defined]

@@ -228,3 +228,19 @@ def test_expired_contracts_keep_their_history(warehouse: Warehouse, portal_at: P
     assert portal.instrument("NIFTY_250814_24600_CE").strike == 24600
     assert isinstance(portal.instrument("NIFTY_250814_24600_CE"), Instrument)
     assert isinstance(portal.asset_finder, AssetFinder)
+
+
+def test_contracts_have_the_names_that_exports_give_them(warehouse: Warehouse, portal_at: PortalAt) -> None:
+    expiry = dt.date(2025, 8, 28)
+    option = {**future("NIFTY28AUG2524600.5CE", expiry), "kind": "OPT", "strike": D("24600.5"), "option_type": "CE"}
+    own = {**option, "symbol": "NIFTY28AUG2524600.5PE", "option_type": "PE"}
+    land(warehouse, option, [bar(ist("09:16"), "55.05")], more=[(own, [bar(ist("09:16"), 44)])])
+    land(warehouse, future("NIFTY28AUG25FUT", expiry), [bar(ist("09:16"), 24650)], file="futures")
+    portal = portal_at(ist("09:16"))
+
+    assert portal.current("NIFTY_250828_24600.50_CE", "close") == D("55.05")
+    assert portal.current("NIFTY_250828_24600.5_PE", "close") == 44
+    assert portal.current("NIFTY_250828_FUT", "close") == 24650
+    for absent in ("NIFTY_250231_FUT", "NIFTY_250828_24600_CE", "NIFTY_259999_24600.5_CE"):
+        with pytest.raises(UnknownSymbolError):
+            portal.current(absent, "close")
