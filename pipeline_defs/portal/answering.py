@@ -136,7 +136,8 @@ class Answers:
 
         """
         stamp = microseconds(now)
-        length = self.bars.finest(instrument) if seconds is None else seconds
+        day = self.bars.day(instrument, stamp, is_close=False)
+        length = self.bars.finest(instrument, day) if seconds is None else seconds
         values: dict[str, Any] = dict.fromkeys(fields)
         bar = self.bars.last(instrument, length, stamp)
         if "volume" in values:
@@ -151,12 +152,11 @@ class Answers:
             told["last"], told["last_traded"] = told["price"], instant_of(bar.stamp)
             values |= {field: told[field] for field in fields if field in told}
         if _OF_TICKS.intersection(fields):
-            zone, day = self.bars.calendar(instrument).zone, self.bars.day(instrument, stamp, is_close=False)
+            zone = self.bars.calendar(instrument).zone
             order = self.rules.order(table_for(instrument.kind, TICK), instrument)
             ticks = self.ticks.present(self.bars.supply(instrument), order, day, zone, now)
             values |= {field: ticks[field] for field in fields if field in ticks}
         if "contract" in values and instrument.kind == "CONT":
-            day = self.bars.day(instrument, stamp, is_close=False)
             values["contract"] = self.ticks.contract(instrument.instrument_ids, day)
         return values
 
@@ -170,7 +170,7 @@ class Answers:
             return False
         if day not in calendar.sessions(day, day) or not calendar.open(day) < now <= calendar.close(day):
             return False
-        return self.bars.last(instrument, self.bars.finest(instrument), stamp) is not None
+        return self.bars.last(instrument, self.bars.finest(instrument, day), stamp) is not None
 
     def latest_bar(self, instrument: Instrument, seconds: int, now: dt.datetime) -> dict[str, Any] | None:
         """Give the last bar that was complete at an instant, by column; None if there is none."""
@@ -184,7 +184,7 @@ class Answers:
         begun = [one for one in self.bars.actions(instrument) if day[before] < one.ex_date <= day[now]]
         if not begun:
             return []
-        bar = self.bars.last(instrument, self.bars.finest(instrument), microseconds(now))
+        bar = self.bars.last(instrument, self.bars.finest(instrument, day[now]), microseconds(now))
         as_stored = self.adjustments == "none"
         is_told = as_stored and bar is not None and bool(bar.block.value("is_split_adjusted", bar.at))
         adjuster = self.bars.adjuster(instrument, with_dividends=True)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pipeline_defs.portal.store import Changes, Series, Snapshot, Store
 
 _MOST_SPANS: Final = 10_000
+_ABOUT: Final = dt.timedelta(days=10)
+"""Longer than any market was closed: bars that ended before so long are no longer those of the present."""
+
 _MOST_AHEAD: Final = 256
 """Instruments that are read although only others were asked about."""
 
@@ -112,9 +115,11 @@ class Bars:
         instant = instant_of(stamp) - (_INSTANT if is_close else dt.timedelta())
         return instant.astimezone(ZoneInfo(self.calendar(instrument).zone)).date()
 
-    def finest(self, instrument: Instrument) -> int:
-        """Give the length of the shortest bars that there are of an instrument."""
-        return finest({one.bar_seconds for one in self.supply(instrument).series})
+    def finest(self, instrument: Instrument, day: dt.date) -> int:
+        """Give the length of the shortest bars that there are of an instrument about a day; later ones do not count."""
+        begun = [one for one in self.supply(instrument).series if one.first_date <= day]
+        about = [one for one in begun if day - _ABOUT <= one.last_date]
+        return finest({one.bar_seconds for one in about or begun})
 
     def note(self, instruments: Sequence[Instrument]) -> None:
         """Remember what was named: it is read together, when anything of it is."""

@@ -166,7 +166,7 @@ class Store:
                 with connection.transaction():
                     return work(Snapshot(connection, self._state(connection)))
             finally:
-                if not connection.closed:
+                if not (connection.closed or connection.broken):
                     connection.isolation_level = None
                     connection.read_only = None
 

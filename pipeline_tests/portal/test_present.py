@@ -180,3 +180,26 @@ def test_trading_needs_a_session_a_price_and_a_contract_that_lives(portal_at: Po
     assert portal.can_trade(["AAA", "NIFTY25AUGFUT"]) == {"AAA": True, "NIFTY25AUGFUT": False}
     portal.clock.set(ist("10:00", dt.date(2025, 8, 15)))  # type: ignore[attr-defined]
     assert portal.can_trade("AAA") is False  # Independence Day
+
+
+def test_the_shortest_bars_are_those_of_the_clocks_days(portal_at: PortalAt, warehouse: Warehouse) -> None:
+    before, long_after = dt.date(2025, 7, 1), dt.date(2025, 9, 10)
+    for day, price in ((before, 8), (long_after, 9)):
+        land(warehouse, share("AAA"), [bar(ist("15:30", day), price)], seconds=86_400, day=day)
+    land(warehouse, share("AAA"), minutes({"09:16": 10}))
+
+    assert portal_at(ist("15:30", before)).current("AAA", ["close", "price"]) == {"close": D(8), "price": D(8)}
+    assert portal_at(ist("09:16")).current("AAA", "close") == D(10)
+    assert portal_at(ist("15:30", long_after)).current("AAA", "close") == D(9)
+
+
+@pytest.mark.usefixtures("quiet_share")
+def test_a_lost_connection_is_made_again(portal_at: PortalAt, warehouse: Warehouse) -> None:
+    portal = portal_at(ist("09:18"), use_cache=False)
+    assert portal.current("AAA", "price") == D(12)
+    with warehouse.connect() as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert portal.current("AAA", "price") == D(12)
