@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from pipeline_tests.docs.blocks import Block
 
 _ASSIGNMENT: Final = re.compile(r"^[A-Z][A-Z0-9_]*=")
-FOREIGN: Final = frozenset({"cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql"})
+FOREIGN: Final = frozenset({".", "cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql"})
 """Programs of others, of which nothing is known here."""
+
+_DAGSTER: Final = {
+    "dagster": ("dagster._cli", "cli"),
+    "dagster-daemon": ("dagster._daemon.cli", "cli"),
+    "dagster-webserver": ("dagster_webserver.cli", "cli"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def what_is_wrong(command: CommandLine, *, resolved: bool = True) -> str | None:
     program, arguments = command.program, command.words[1:]
     if program == "pipeline":
         return _refused(_pipeline_command(), "pipeline", arguments)
-    if program in {"dagster", "dagster-daemon"}:
+    if program in _DAGSTER:
         return _dagster(program, arguments, resolved=resolved)
     if program == "make":
         targets = re.findall(r"^([a-z0-9-]+):", (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -151,12 +158,10 @@ def _refused(command: Any, name: str, arguments: list[str]) -> str | None:
 
 def _dagster(program: str, arguments: list[str], *, resolved: bool) -> str | None:
     """Have Dagster's own parser read the line; what a selection selects must exist and have the partition."""
-    if program == "dagster-daemon":
-        return None if arguments[:1] == ["run"] else "only 'dagster-daemon run' is known here"
     import dagster as dg  # noqa: PLC0415 -- heavy
-    from dagster._cli import cli  # noqa: PLC0415
 
-    refused = _refused(cli, "dagster", arguments)
+    module, name = _DAGSTER[program]
+    refused = _refused(getattr(import_module(module), name), program, arguments)
     if refused is not None or not resolved or "--select" not in arguments:
         return refused
     from pipeline_defs.definitions import defs  # noqa: PLC0415

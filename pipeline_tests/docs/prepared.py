@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pytest
 
+from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.docs.blocks import blocks_of
 
 if TYPE_CHECKING:
@@ -129,6 +130,14 @@ def _no_alerts(_sample: Sample, _names: dict[str, Any]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _a_clone(sample: Sample, _names: dict[str, Any]) -> Iterator[None]:
+    """The examples, and the catalog that they are run over."""
+    sample.catalog("nautilus")
+    Path("examples").symlink_to(PROJECT_ROOT / "examples")
+    yield
+
+
 PREPARED: Final[dict[str, Preparing]] = {
     "": _nothing,
     "README.md": _catalogs,
@@ -139,6 +148,7 @@ PREPARED: Final[dict[str, Preparing]] = {
     "docs/exports/nautilus.md": _nautilus,
     "docs/exports/overview.md": _published,
     "docs/freshness.md": _one_instrument,
+    "docs/getting-started.md": _a_clone,
     "docs/markets.md": _expiries,
     "docs/provenance.md": _range,
     "docs/quality.md": _warehouse,

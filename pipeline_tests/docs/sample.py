@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 UNDERLYING: Final = "NIFTY"
 
 
+class _Both(io.StringIO):
+    """Writes everything twice."""
+
+    def __init__(self, *targets: io.StringIO) -> None:
+        super().__init__()
+        self._targets = targets
+
+    def write(self, text: str) -> int:
+        for target in self._targets:
+            target.write(text)
+        return len(text)
+
+
 @dataclass(frozen=True)
 class Sample:
     """A state as `make demo` leaves it, without the runs of Dagster.
@@ -80,9 +93,13 @@ class Sample:
         return folder
 
     def run(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
-        """Run the `pipeline` command in this process; give its exit code and all it says, as a terminal shows it."""
-        said = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        """Run the `pipeline` command in this process; give its exit code and what it says.
+
+        Of a command that succeeds, what goes to standard output: the rest is progress, which a terminal shows as a bar.
+        """
+        said, aside = io.StringIO(), io.StringIO()
+        both = _Both(said, aside)
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(both), contextlib.redirect_stderr(aside):
             for name, value in environment.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["pipeline", *arguments])
@@ -92,7 +109,7 @@ class Sample:
                 code = ended.code
             else:
                 code = 0
-        return int(code or 0), said.getvalue()
+        return int(code or 0), (aside if code else said).getvalue()
 
 
 def make_sample(home: Path, database_url: str) -> Sample:

@@ -8,6 +8,7 @@ from typing import Final
 _VARYING: Final = (
     # What stands on a page, and what may stand in its place.
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)", r"\S+[ T]?\S+"),  # an instant of a run
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", r"\S+ \S+"),  # one without its zone
     (r"\b[0-9a-f]{32,64}\b", r"[0-9a-f]+"),  # a digest
 )
 _LOAD: Final = re.compile(r"\b(load(?:s|_id)?[ =:\"]+|--load )(\d+)")
@@ -48,7 +49,7 @@ class Loads:
             text = ""
             position = 0
             for load in _LOAD.finditer(piece):
-                text += _escaped(piece[position : load.end(1)])
+                text += self._escaped(piece[position : load.end(1)])
                 number = load[2]
                 if number in self.ours:
                     text += re.escape(self.ours[number])
@@ -58,8 +59,16 @@ class Loads:
                     names[f"load{number}"] = number
                     text += f"(?P<load{number}>\\d+)"
                 position = load.end()
-            pieces.append(text + _escaped(piece[position:]))
+            pieces.append(text + self._escaped(piece[position:]))
         return "".join(pieces), names
+
+    def _escaped(self, text: str) -> str:
+        """Escape a piece; numbers that stand alone, as in a table, may be those of loads."""
+        parts = re.split(r"(?<![\w.:+-])(\d+)(?![\w.:+-])", text)
+        return "".join(
+            f"(?:{part}|{self.ours[part]})" if n % 2 and part in self.ours else _escaped(part)
+            for n, part in enumerate(parts)
+        )
 
 
 def _escaped(text: str) -> str:

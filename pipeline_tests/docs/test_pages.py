@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
-import tomllib
+import subprocess
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.docs.blocks import Block, blocks_of, pages
-from pipeline_tests.docs.command_lines import commands_of, what_is_wrong
+from pipeline_tests.docs.command_lines import CommandLine, commands_of, what_is_wrong
 from pipeline_tests.docs.prepared import PREPARED
 from pipeline_tests.docs.reading import what_is_misread
 from pipeline_tests.docs.sample import working_in
@@ -89,11 +91,21 @@ def run_console(block: Block, sample: Sample, loads: Loads, code: int) -> int:
         if command.words == ["echo", "$?"]:
             said = f"{code}\n"
         else:
-            assert command.program == "pipeline", f"{command.place}: {command.program} is not run here"
-            code, said = sample.run(loads.translate(command.words)[1:], command.environment)
+            code, said = run_command(command, sample, loads)
         assert command.output is not None
         assert (trouble := loads.differs(command.output, said)) is None, f"{command.place}: {trouble}"
     return code
+
+
+def run_command(command: CommandLine, sample: Sample, loads: Loads) -> tuple[int, str]:
+    if command.program == "pipeline":
+        return sample.run(loads.translate(command.words)[1:], command.environment)
+    assert command.words[:1] == ["python"], f"{command.place}: {command.program} is not run here"
+    environment = {**os.environ, **command.environment, "PYTHONPATH": str(PROJECT_ROOT)}
+    finished = subprocess.run(
+        [sys.executable, *command.words[1:]], env=environment, capture_output=True, text=True, check=False
+    )
+    return finished.returncode, finished.stdout + finished.stderr
 
 
 def run_what_only_looks(block: Block, sample: Sample) -> None:
@@ -110,7 +122,7 @@ def run_sql(block: Block, sample: Sample) -> None:
         for statement in re.split(r";[^\n]*(?:\n|$)", block.text):
             if re.sub(r"--[^\n]*", "", statement).strip():
                 try:
-                    connection.execute(statement.encode()).fetchall()
+                    connection.execute(statement.encode())  # not fetched: a date without end is none in Python
                 except Exception as error:
                     error.add_note(f"in the block {block}")
                     raise
@@ -127,4 +139,3 @@ def test_what_is_not_run_is_counted_and_says_why(capsys: pytest.CaptureFixture[s
             print(f"  {block} ({block.language}): {block.reason}")
     assert len(left_out) < len(blocks) / 4
     assert [str(block) for block in left_out if block.language == "text"] == []
-    assert json.dumps(languages)

@@ -56,7 +56,7 @@ def _lines(command: Any, path: tuple[str, ...], level: int) -> Iterator[str]:  #
         options = [parameter for parameter in subcommand.params if not getattr(parameter, "hidden", False)]
         if options:
             yield from ("| | |", "|---|---|")
-            yield from (f"| {_names(option)} | {_meaning(option)} |" for option in options)
+            yield from (f"| {_names(subcommand, option)} | {_meaning(option)} |" for option in options)
             yield ""
 
 
@@ -70,27 +70,27 @@ def _usage(command: Any) -> Iterator[str]:  # noqa: ANN401
     needed = [parameter for parameter in command.params if parameter.required]
     for parameter in needed:
         if parameter.param_type_name == "option":
-            yield f"{max(parameter.opts, key=len)} {_value(parameter)}"
+            yield f"{max(parameter.opts, key=len)} {_value(command, parameter)}"
     if len(needed) < len(command.params):
         yield "[OPTIONS]"
     for parameter in command.params:
         if parameter.param_type_name == "argument":
-            name = parameter.human_readable_name.upper()
+            name = (parameter.metavar or parameter.name).upper()
             yield name if parameter.required else f"[{name}]"
 
 
-def _names(parameter: Any) -> str:  # noqa: ANN401
+def _names(command: Any, parameter: Any) -> str:  # noqa: ANN401
     if parameter.param_type_name == "argument":
-        return f"`{parameter.human_readable_name.upper()}`"
+        return f"`{(parameter.metavar or parameter.name).upper()}`"
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-    return names if parameter.is_flag or parameter.count else f"{names} `{_value(parameter)}`"
+    value = _value(command, parameter).replace("|", "\\|")  # it would end the cell
+    return names if parameter.is_flag or parameter.count else f"{names} `{value}`"
 
 
-def _value(parameter: Any) -> str:  # noqa: ANN401
-    choices = getattr(parameter.type, "choices", None)
-    if choices:
-        return "[" + "|".join(str(getattr(choice, "value", choice)) for choice in choices) + "]"
-    return str(parameter.metavar or parameter.type.name).upper()
+def _value(command: Any, parameter: Any) -> str:  # noqa: ANN401
+    """Name the kind of value, as the command's own help does."""
+    context = command.make_context("", [], resilient_parsing=True)
+    return str(parameter.metavar or parameter.display_type(context))
 
 
 def _meaning(parameter: Any) -> str:  # noqa: ANN401
