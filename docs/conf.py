@@ -1,8 +1,8 @@
 """The documentation's site: MyST Markdown and notebooks, a reference made of the docstrings, nothing fetched.
 
-``make docs`` builds it. A line ``{{ name }}`` of a page becomes what `PARTS` makes for it when the site is built, so that
-it cannot drift from what it describes. Pages that need a database (the tables) are made by ``tools/table_pages.py``,
-committed, and compared with a real database by a test.
+``make docs`` builds it. A line ``{{ name }}`` of a page becomes what `PARTS` makes for it when the site is built, so
+that it cannot drift from what it describes. Pages that need a database (the tables) are made by
+``tools/table_pages.py``, committed, and compared with a real database by a test.
 """
 
 # ruff: noqa: INP001 -- Sphinx's configuration, not a package
@@ -54,7 +54,7 @@ _PERHAPS: Final = re.compile(r"^(\S+)\?$", flags=re.MULTILINE)
 """An entry of a table of contents for a page that may be there: ``portal?``."""
 
 
-class _Table(TextLexer):
+class _Table(TextLexer):  # type: ignore[misc] # Pygments carries no types
     """Comma-separated values, shown as they are: Pygments knows no such language."""
 
     name = "csv"

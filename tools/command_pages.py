@@ -62,7 +62,7 @@ def _lines(command: Any, path: tuple[str, ...], level: int) -> Iterator[str]:  #
 
 def _paragraphs(text: str) -> str:
     """Undo the line breaks within paragraphs; a form feed ends what is meant for people."""
-    paragraphs = re.split(r"\n\s*\n", text.split("\f")[0].replace("\b", "").strip())
+    paragraphs = re.split(r"\n\s*\n", text.partition("\f")[0].replace("\b", "").strip())
     return "\n\n".join(_escaped(" ".join(paragraph.split())) for paragraph in paragraphs)
 
 

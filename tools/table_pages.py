@@ -1,7 +1,7 @@
 """Write docs/reference/tables.md: every table, view and function of a migrated database, as the database describes it.
 
-Run it after a migration that adds or changes one: ``.venv/bin/python tools/table_pages.py``. The page is kept in git, so
-that a change of the schema can be read as a change of the page; a test makes it anew from a database and compares.
+Run it after a migration that adds or changes one: ``.venv/bin/python tools/table_pages.py``. The page is kept in
+git, so that a change of the schema can be read as a change of the page; a test makes it anew and compares.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _HEAD: Final = """\
 # Tables and views
 
 What a migrated database holds, as it describes itself; made by `tools/table_pages.py`, compared with a real database by
-a test. The observation tables are hypertables where TimescaleDB is there; names and columns are the same on every server.
-[The warehouse](../warehouse.md) says how they belong together.
+a test. The observation tables are hypertables where TimescaleDB is there; names and columns are the same on every
+server. [The warehouse](../warehouse.md) says how they belong together.
 
 Columns of the key are **bold**. A type followed by `?` may be null.
 """

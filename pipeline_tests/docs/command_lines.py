@@ -10,6 +10,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+import click  # Dagster's command line is made with it
+import typer
+
+from pipeline_defs.errors import PipelineError
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -130,8 +134,6 @@ def what_is_wrong(command: CommandLine, *, resolved: bool = True) -> str | None:
 
 @cache
 def _pipeline_command() -> Any:
-    import typer  # noqa: PLC0415 -- with the command line
-
     from pipeline_defs.cli import main  # noqa: PLC0415 -- loads every command
 
     return typer.main.get_command(main.commands)
@@ -145,15 +147,17 @@ def _refused(command: Any, name: str, arguments: list[str]) -> str | None:
             context = command.make_context(name, list(arguments), parent=context)
             if getattr(command, "commands", None) is None:
                 return None
-            # What is left of the arguments of a group is a subcommand and its own; older versions keep them apart.
+            # What is left of the arguments of a group is a subcommand and its own; click keeps them apart.
             left = [*getattr(context, "_protected_args", ()), *context.args]
             name, command, arguments = command.resolve_command(context, left)
-        except Exception as error:
-            if type(error).__name__ == "Exit":  # --help, --version
-                return None
-            message = getattr(error, "format_message", lambda: str(error))()
+        except (typer.Exit, click.exceptions.Exit):  # --help, --version
+            return None
+        except (typer.TyperException, click.ClickException) as refused:
+            message = refused.format_message()
             # The files of an example need not be there; whether they may be files is known by then.
-            return None if "does not exist" in message else str(message)
+            return None if "does not exist" in message else message
+        except PipelineError as refused:
+            return str(refused)
 
 
 def _dagster(program: str, arguments: list[str], *, resolved: bool) -> str | None:

@@ -6,10 +6,15 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pytest
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
 
 from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.docs.blocks import Block, blocks_of, pages
@@ -24,9 +29,17 @@ if TYPE_CHECKING:
 
     from pipeline_tests.docs.sample import Sample
 
+NOTEBOOKS = PROJECT_ROOT / "docs" / "notebooks"
 LANGUAGES = {"console", "csv", "json", "python", "sh", "sql", "text", "toml", "yaml"}
 ONLY_LOOK = {
-    ("alerts",), ("corrections",), ("db", "status"), ("db", "url"), ("diff",), ("doctor",), ("quality",), ("report",),
+    ("alerts",),
+    ("corrections",),
+    ("db", "status"),
+    ("db", "url"),
+    ("diff",),
+    ("doctor",),
+    ("quality",),
+    ("report",),
 }
 """Commands that are run wherever a page names them, since they need nothing and change nothing."""
 
@@ -128,14 +141,36 @@ def run_sql(block: Block, sample: Sample) -> None:
                     raise
 
 
-def test_what_is_not_run_is_counted_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_run_is_counted_and_says_why() -> None:
     blocks = [block for page in pages() for block in blocks_of(page)]
     left_out = [block for block in blocks if block.reason is not None]
     languages = Counter(block.language for block in blocks)
-    with capsys.disabled():
-        counts = ", ".join(f"{count} {language}" for language, count in languages.most_common())
-        print(f"\n{len(blocks)} blocks of the documentation: {counts}; {len(left_out)} are not run:")
-        for block in left_out:
-            print(f"  {block} ({block.language}): {block.reason}")
+    counts = ", ".join(f"{count} {language}" for language, count in languages.most_common())
+    reasons = "".join(f"\n  {block} ({block.language}): {block.reason}" for block in left_out)
+    # A warning stands at the end of every run, also where workers keep what tests print.
+    warnings.warn(f"{len(blocks)} blocks of the pages: {counts}; {len(left_out)} are not run:{reasons}", stacklevel=1)
     assert len(left_out) < len(blocks) / 4
     assert [str(block) for block in left_out if block.language == "text"] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, sample: Sample, tmp_path: Path) -> None:
+    sample.catalog("nautilus")
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    # Sockets of the file system, in a short folder: nobody else of the machine reads them.
+    with tempfile.TemporaryDirectory(prefix="k") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(PROJECT_ROOT))
+        manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/k")
+        NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_shows_what_a_run_gave_and_is_small(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run it from its first cell"
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert len(outputs) > 3
+    assert [output for output in outputs if output.output_type == "error"] == []
+    assert path.stat().st_size < 100_000
+    assert str(PROJECT_ROOT) not in path.read_text(encoding="utf-8")
