@@ -17,7 +17,9 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.embedded import ensure_running, stop
+from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.servers import SERVERS, running
 from pipeline_tests.servers.places import ServerUnavailableError, database_folder
 from pipeline_tests.servers.pristine import Pristine
@@ -127,6 +129,20 @@ def template_url(server: str, postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def migrated_url(server: str, postgres_url: str) -> Iterator[str]:
+    """A database with all migrations and nothing in it, made once: what most rooms' `template_url` is."""
+    if server == "full":  # the only database there is
+        upgrade(Warehouse(postgres_url))
+        yield postgres_url
+        return
+    name = _new_name()
+    url = _create(postgres_url, name, "template0")
+    upgrade(Warehouse(url))
+    yield url
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
 def pristine(server: str, template_url: str) -> Pristine | None:
     """What the template holds, where it cannot be copied."""
     return Pristine.of(template_url) if server == "full" else None
@@ -142,6 +158,12 @@ def database_url(postgres_url: str, template_url: str, pristine: Pristine | None
     name = _new_name()
     yield _create(postgres_url, name, urlsplit(template_url).path.removeprefix("/"))
     _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def warehouse(database_url: str) -> Warehouse:
+    """The warehouse in a database of this test alone, with what the room's template holds."""
+    return Warehouse(database_url)
 
 
 def _new_name() -> str:

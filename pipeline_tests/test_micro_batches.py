@@ -27,7 +27,6 @@ from pipeline_defs.staleness import latest_states
 from pipeline_defs.warehouse.cache import list_statistics
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.sources.ccxt.server import MINUTE, Canned, ExchangeServer, epoch_ms, invented, running
 
 if TYPE_CHECKING:
@@ -93,24 +92,22 @@ class Exchange:
         ]
 
 
-@pytest.fixture(scope="module")
-def migrated(template_url: str) -> str:
-    """Migrated once: every test of this module works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+@pytest.fixture(scope="session")
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture
-def warehouse(migrated: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    del migrated
+def warehouse(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
     return Warehouse(database_url)
 
 
 @pytest.fixture
-def other_warehouse(migrated: str, postgres_url: str) -> Iterator[Warehouse]:
+def other_warehouse(migrated_url: str, postgres_url: str) -> Iterator[Warehouse]:
     """A second database, for the day that was never looked at while it ran."""
-    name, template = f"other_{os.getpid()}", urlsplit(migrated).path.removeprefix("/")
+    name, template = f"other_{os.getpid()}", urlsplit(migrated_url).path.removeprefix("/")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         yield Warehouse(urlsplit(postgres_url)._replace(path=f"/{name}").geturl())

@@ -20,8 +20,6 @@ from pipeline_defs.sources.asking.source import ApiSource
 from pipeline_defs.sources.asking.streaming import Heard, Silence
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
     from pipeline_defs.schema.batches import Source
+    from pipeline_defs.warehouse.connection import Warehouse
     from pipeline_defs.warehouse.reports import LoadReport
 
 TICKS = Dataset("spot_prices", 0, 1, ("EQ",))
@@ -78,17 +77,10 @@ def heard(index: int, *prices: str, second: float = 1.0) -> Heard:
     )
 
 
-@pytest.fixture(scope="module")
-def migrated(template_url: str) -> str:
-    """Migrated once: every test of this module works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
-
-
-@pytest.fixture
-def warehouse(migrated: str, database_url: str) -> Warehouse:
-    del migrated
-    return Warehouse(database_url)
+@pytest.fixture(scope="session")
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 def record(

@@ -125,6 +125,22 @@ def test_putting_back_restores_rows_and_sequences_past_all_triggers_and_drops_le
         assert connection.execute("INSERT INTO facts (seed) VALUES (3) RETURNING id, seed").fetchall() == [(1, 3)]
 
 
+def test_what_no_transaction_has_touched_is_left_alone_when_the_state_is_put_back(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS id; CREATE TABLE changed AS SELECT 1 AS id")
+        before = Pristine.of(database_url)
+        files = "SELECT pg_relation_filenode('kept'), pg_relation_filenode('changed')"
+        ((kept, changed),) = connection.execute(files).fetchall()
+        for round_ in range(2):
+            connection.execute("UPDATE changed SET id = id + %s", [round_])
+            before.put_back(database_url)
+
+        ((kept_now, changed_now),) = connection.execute(files).fetchall()
+        assert kept_now == kept
+        assert changed_now != changed
+        assert connection.execute("SELECT id FROM changed").fetchall() == [(1,)]
+
+
 def test_the_summary_counts_what_passed_failed_and_was_skipped(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>')

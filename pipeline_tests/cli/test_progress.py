@@ -14,8 +14,6 @@ import pytest
 from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.progress import Step, ignore
 from pipeline_defs.samples.generate import tiny_day
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +22,9 @@ DAY = "2025-08-13"
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

@@ -14,15 +14,14 @@ from pipeline_defs.sources.asking.calling import Patience
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.zerodha.adapter import ZerodhaSource
 from pipeline_defs.warehouse.cache import list_statistics
-from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.sources.zerodha.server import KEY, SECRET, TOKEN, KiteServer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipeline_defs.warehouse.connection import Warehouse
     from pipeline_defs.warehouse.reports import LoadReport
 
 RELIANCE, BAJAJ = "738561", "4267265"
@@ -30,16 +29,9 @@ RELIANCE, BAJAJ = "738561", "4267265"
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
-
-
-@pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    """A warehouse with all migrations and nothing in it."""
-    return Warehouse(database_url)
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

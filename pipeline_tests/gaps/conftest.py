@@ -12,7 +12,6 @@ from pipeline_defs.settings import Settings, load_settings
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.ccxt.adapter import CcxtSource
 from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.sources.ccxt.conftest import QUICK
 from pipeline_tests.sources.ccxt.server import HOUR, MINUTE, ExchangeServer, epoch_ms, invented, running
 
@@ -26,10 +25,9 @@ LATER = dt.datetime(2025, 9, 1, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

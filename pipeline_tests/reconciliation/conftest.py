@@ -15,7 +15,6 @@ from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.registry import get_source
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
-from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +23,9 @@ TRADE_DATE = dt.date(2025, 8, 13)
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture(scope="session")

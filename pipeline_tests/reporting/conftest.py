@@ -8,30 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.reporting.building import DataReport, build_report
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.reporting.tables import CONTRACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline_defs.reporting.elements import Section, Table
+    from pipeline_defs.warehouse.connection import Warehouse
 
 NOW = dt.datetime(2025, 8, 20, 18, 0, tzinfo=dt.UTC)
 """23:30 in India: the session of 20 August 2025 is due."""
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
-
-
-@pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    """A warehouse with all migrations and nothing in it."""
-    return Warehouse(database_url)
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ import pytest
 
 from pipeline_defs.storage.locations import S3Location
 from pipeline_defs.storage.objects import ObjectStore
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.storage.door import Door
 from pipeline_tests.storage.s3_server import serving
 
@@ -72,10 +70,9 @@ def store(s3: Door, shared_store: ObjectStore) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test that asks for a database works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 def set_environment(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:

@@ -7,28 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
-from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
-from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.warehouse.deliveries import StubSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline_defs.warehouse.connection import Warehouse
     from pipeline_defs.warehouse.reports import LoadReport
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
-
-
-@pytest.fixture
-def warehouse(database_url: str) -> Warehouse:
-    """A warehouse with all migrations and nothing in it."""
-    return Warehouse(database_url)
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

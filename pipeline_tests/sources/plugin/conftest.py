@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_defs.warehouse.connection import Warehouse
-from pipeline_defs.warehouse.migrations import upgrade
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,10 +16,9 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def template_url(template_url: str) -> str:
-    """Migrated once; every test works on a copy."""
-    upgrade(Warehouse(template_url))
-    return template_url
+def template_url(migrated_url: str) -> str:
+    """Every test works on a copy of a migrated database."""
+    return migrated_url
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def test_a_migrated_database_has_no_drift(warehouse: Warehouse) -> None:
     assert (drift.recorded, drift.differences, drift.foreign) == (True, (), ())
 
 
+@pytest.mark.needs_real_backend("with one database for all tests, each kind of change costs all migrations anew")
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
