@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.help_page import command_group
 from pipeline_defs.cli.maintenance import maintain, retention
-from pipeline_defs.cli.options import AsJson
+from pipeline_defs.cli.options import AsJson, DryRun
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
-    from pipeline_defs.warehouse.migrations import Migration
+    from pipeline_defs.warehouse.migrations import MigrationState, State
 
 
 database = command_group("Start, stop, reach and migrate the database.")
@@ -24,11 +25,12 @@ database.command()(retention)
 
 
 @database.command()
-def url() -> None:
+def url(*, as_json: AsJson = False) -> None:
     """Print the URL of the running, migrated database (it holds the password of the embedded server)."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
 
-    typer.echo(open_warehouse(load_settings()).url)
+    found = open_warehouse(load_settings()).url
+    typer.echo(json.dumps({"url": found}) if as_json else found)
 
 
 @database.command()
@@ -80,19 +82,24 @@ def status(
             typer.echo(f"schema: {difference}")
         if any(entry.state is State.OUTSTANDING for entry in states):
             typer.echo("Next: 'pipeline db upgrade' applies what is outstanding", err=True)
-    raise typer.Exit(0 if in_order else 1)
+    raise typer.Exit(ExitCode.SUCCESS if in_order else ExitCode.FAILED)
 
 
 @database.command()
 def upgrade(
     *,
     to: Annotated[int | None, typer.Option("--to", help="Leave out migrations with a higher number.")] = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply outstanding migrations; imports and exports do it by themselves."""
     from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
 
-    _report("applied", migrations.upgrade(_unmigrated_warehouse(), to=to), as_json=as_json)
+    if dry_run:
+        outstanding = _in_state(migrations.State.OUTSTANDING)
+        _report("outstanding", [one.name for one in outstanding if to is None or one.version <= to], as_json=as_json)
+        return
+    _report("applied", [one.name for one in migrations.upgrade(_unmigrated_warehouse(), to=to)], as_json=as_json)
 
 
 @database.command()
@@ -102,6 +109,7 @@ def downgrade(
     accept_loss: Annotated[
         bool, typer.Option("--yes", help="Also undo what takes stored information with it.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Undo migrations, the highest number first, so that an older version of the pipeline can use the database.
@@ -110,8 +118,12 @@ def downgrade(
     """
     from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
 
+    if dry_run:
+        applied = [one.name for one in reversed(_in_state(migrations.State.APPLIED)) if one.version > to]
+        _report("to undo", applied, as_json=as_json)
+        return
     undone = migrations.downgrade(_unmigrated_warehouse(), to, accept_loss=accept_loss)
-    _report("undone", undone, as_json=as_json)
+    _report("undone", [one.name for one in undone], as_json=as_json)
 
 
 def _unmigrated_warehouse() -> Warehouse:
@@ -121,11 +133,19 @@ def _unmigrated_warehouse() -> Warehouse:
     return Warehouse(database_url(load_settings()))
 
 
-def _report(verb: str, migrations: list[Migration], *, as_json: bool) -> None:
+def _in_state(state: State) -> list[MigrationState]:
+    """List the migrations in a state, the lowest number first."""
+    from pipeline_defs.warehouse.migrations import migration_states  # noqa: PLC0415 -- keeps --help quick
+
+    with _unmigrated_warehouse().connect() as connection:
+        return [one for one in migration_states(connection) if one.state is state]
+
+
+def _report(verb: str, names: list[str], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({verb: [migration.name for migration in migrations]}))
+        typer.echo(json.dumps({verb.replace(" ", "_"): names}))
         return
-    for migration in migrations:
-        typer.echo(f"{verb} {migration.name}")
-    if not migrations:
+    for name in names:
+        typer.echo(f"{verb} {name}")
+    if not names:
         typer.echo(f"nothing {verb}: the database is there already", err=True)

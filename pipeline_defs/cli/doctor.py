@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
@@ -37,7 +38,7 @@ def doctor(
     else:
         for line in _readable(state):
             typer.echo(line)
-    raise typer.Exit(1 if state["problems"] else 0)
+    raise typer.Exit(ExitCode.FAILED if state["problems"] else ExitCode.SUCCESS)
 
 
 def _readable(state: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_defs.cli.options import AsJson, parse_date
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.options import AsJson, FromDate, OnlyDataset, OnlySource, ToDate, refuse_reversed
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 _SHOWN = 200
-_STILL_MISSING = 3
-"""Exit code: the sources answered, and minutes are missing all the same."""
 
 
 class _Cause(StrEnum):
@@ -34,12 +33,10 @@ class _Cause(StrEnum):
 
 def gaps(
     *,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this table.")] = None,
-    source_name: Annotated[str | None, typer.Option("--source", help="Only this source.")] = None,
-    first: Annotated[
-        dt.date | None, typer.Option("--from", help="First trade date, inclusive.", parser=parse_date)
-    ] = None,
-    last: Annotated[dt.date | None, typer.Option("--to", help="Last trade date, inclusive.", parser=parse_date)] = None,
+    dataset: OnlyDataset = None,
+    source_name: OnlySource = None,
+    first: FromDate = None,
+    last: ToDate = None,
     causes: Annotated[list[_Cause] | None, typer.Option("--cause", help="Only this cause; may be repeated.")] = None,
     fillable: Annotated[bool, typer.Option("--fillable", help="Only what 'pipeline backfill' would ask for.")] = False,
     assess_first: Annotated[
@@ -55,8 +52,9 @@ def gaps(
     from pipeline_defs.gaps.ledger import Scope, list_gaps, total_gaps  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
+    _check_range(first, last)
     warehouse = open_warehouse(load_settings())
-    scope = Scope(dataset, None if source_name is None else source_name.replace("-", "_"), first, last)
+    scope = Scope(dataset, source_name, first, last)
     if assess_first:
         _assess(warehouse, scope, quiet=as_json)
     found = list_gaps(warehouse, scope, causes=tuple(causes or ()), only_fillable=fillable)
@@ -75,12 +73,10 @@ def gaps(
 
 def backfill(
     *,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this table.")] = None,
-    source_name: Annotated[str | None, typer.Option("--source", help="Only this source.")] = None,
-    first: Annotated[
-        dt.date | None, typer.Option("--from", help="First trade date, inclusive.", parser=parse_date)
-    ] = None,
-    last: Annotated[dt.date | None, typer.Option("--to", help="Last trade date, inclusive.", parser=parse_date)] = None,
+    dataset: OnlyDataset = None,
+    source_name: OnlySource = None,
+    first: FromDate = None,
+    last: ToDate = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked; ask nothing.")] = False,
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Also ask for what a source was asked for before, and did not have.")
@@ -97,8 +93,9 @@ def backfill(
     from pipeline_defs.gaps.supply import Supplies  # noqa: PLC0415
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
+    _check_range(first, last)
     settings = load_settings()
-    scope = Scope(dataset, None if source_name is None else source_name.replace("-", "_"), first, last)
+    scope = Scope(dataset, source_name, first, last)
     backfiller = Backfiller(open_warehouse(settings), Supplies(settings), on_progress=None if as_json else _announce)
     outcome = backfiller.run(scope, dry_run=dry_run, ask_again=ask_again)
     if as_json:
@@ -106,9 +103,14 @@ def backfill(
     else:
         _show(outcome, dry_run=dry_run)
     if outcome.failures:
-        raise SystemExit(1)
+        raise typer.Exit(ExitCode.FAILED)
     if outcome.remaining:
-        raise SystemExit(_STILL_MISSING)
+        raise typer.Exit(ExitCode.STILL_MISSING)
+
+
+def _check_range(first: dt.date | None, last: dt.date | None) -> None:
+    if first is not None and last is not None:
+        refuse_reversed("--from", first, "--to", last)
 
 
 def _assess(warehouse: Warehouse, scope: Scope, *, quiet: bool) -> None:

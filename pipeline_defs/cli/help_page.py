@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pipeline_defs.cli.exit_codes import ExitCode
+
 if TYPE_CHECKING:
     from typer._click.formatting import HelpFormatter
 
@@ -37,7 +39,7 @@ class PanelGroup(TyperGroup):
         """Show the help page where a command is missing; that is a wrong use all the same."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help(), err=True)
-            raise typer.Exit(2)
+            raise typer.Exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)
 
 

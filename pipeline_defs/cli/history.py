@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pipeline_defs.cli.json_lists import print_json_list
 from pipeline_defs.cli.options import parse_date, parse_instant, refuse_reversed
 from pipeline_defs.settings import load_settings
 
@@ -36,7 +37,7 @@ def corrections(
             metavar="<instant>",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, instants in UTC.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """List every value that a later load corrected or retired.
 
@@ -47,7 +48,7 @@ def corrections(
 
     warehouse = open_warehouse(load_settings())
     found = history.corrections(warehouse, dataset=dataset, trade_date=trade_date, since=since)
-    _show(found, as_json=as_json, nothing="no corrections")
+    _show(found, "corrections", as_json=as_json)
 
 
 def diff(
@@ -75,7 +76,7 @@ def diff(
         dt.date | None,
         typer.Option("--end-date", help="Last trade date, inclusive; default the last there is.", parser=parse_date),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, instants in UTC.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """Compare what was known of a dataset at two instants.
 
@@ -90,16 +91,18 @@ def diff(
 
     warehouse = open_warehouse(load_settings())
     found = history.changes_between(warehouse, dataset, known_from, known_to, start_date=first, end_date=last)
-    _show(found, as_json=as_json, nothing="no differences")
+    _show(found, "differences", as_json=as_json)
 
 
-def _show(found: pl.DataFrame, *, as_json: bool, nothing: str) -> None:
-    """Print a report line by line; that there is nothing to print is a message, not data."""
-    if found.is_empty():
-        typer.echo(nothing, err=as_json)
-        return
-    for line in _json_lines(found) if as_json else _table(found):
-        typer.echo(line)
+def _show(found: pl.DataFrame, what: str, *, as_json: bool) -> None:
+    """Print a report line by line."""
+    if as_json:
+        print_json_list(what, _json_lines(found))
+    elif found.is_empty():
+        typer.echo(f"no {what}")
+    else:
+        for line in _table(found):
+            typer.echo(line)
 
 
 def _json_lines(found: pl.DataFrame) -> Iterator[str]:

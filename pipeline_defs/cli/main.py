@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,14 +12,20 @@ from typer.main import get_command
 
 import pipeline_defs
 from pipeline_defs.cli.automation import alerts, pools
+from pipeline_defs.cli.bundles import bundles
+from pipeline_defs.cli.cache import cache
 from pipeline_defs.cli.certify import certify
+from pipeline_defs.cli.completing import offer_values
 from pipeline_defs.cli.database import database
 from pipeline_defs.cli.doctor import doctor
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.export import export
+from pipeline_defs.cli.failing import TRACEBACK_VARIABLE, end
+from pipeline_defs.cli.formats import formats
 from pipeline_defs.cli.gaps import backfill, gaps
 from pipeline_defs.cli.help_page import PanelGroup
 from pipeline_defs.cli.history import corrections, diff
-from pipeline_defs.cli.imports import import_data, quarantine, replay
+from pipeline_defs.cli.imports import import_data, ingest, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
 from pipeline_defs.cli.quality import quality
@@ -26,11 +33,12 @@ from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.reconcile import reconcile
 from pipeline_defs.cli.record import record
 from pipeline_defs.cli.report import report
-from pipeline_defs.cli.storage import cache, storage
+from pipeline_defs.cli.sources import sources
+from pipeline_defs.cli.storage import storage
 from pipeline_defs.cli.terms import terms
 from pipeline_defs.cli.tickers import tickers
 from pipeline_defs.cli.uploads import uploads
-from pipeline_defs.errors import PipelineError
+from pipeline_defs.cli.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +52,9 @@ OPERATE: Final = "Operate"
 
 COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     # A new command is a module of its own and one line here.
+    (BRING_IN, "sources", sources),
     (BRING_IN, "import", import_data),
+    (BRING_IN, "ingest", ingest),
     (BRING_IN, "replay", replay),
     (BRING_IN, "uploads", uploads),
     (BRING_IN, "record", record),
@@ -60,7 +70,10 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     (LOOK_AFTER, "diff", diff),
     (LOOK_AFTER, "report", report),
     (LOOK_AFTER, "tickers", tickers),
+    (LOOK_AFTER, "bundles", bundles),
+    (TAKE_OUT, "formats", formats),
     (TAKE_OUT, "export", export),
+    (TAKE_OUT, "verify", verify),
     (TAKE_OUT, "certify", certify),
     (TAKE_OUT, "storage", storage),
     (TAKE_OUT, "cache", cache),
@@ -88,10 +101,29 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- how typer calls it
         raise typer.Exit
 
 
+@dataclass
+class _Wishes:
+    """What was said before the name of the command.
+
+    Parameters
+    ----------
+    show_traceback : bool
+        Whether an error is shown with where it was raised.
+
+    """
+
+    show_traceback: bool = False
+
+
 @commands.callback()
 def _pipeline(
+    context: typer.Context,
     *,
-    version: Annotated[
+    show_traceback: Annotated[
+        bool,
+        typer.Option("--traceback", envvar=TRACEBACK_VARIABLE, help="Show where an error was raised, too."),
+    ] = False,
+    _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -99,7 +131,11 @@ def _pipeline(
 
     State lives under PIPELINE_HOME (default: .pipeline in the clone). PIPELINE_DATABASE_URL points to a
     PostgreSQL or TimescaleDB server in place of the embedded one.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 still missing (backfill), 70 a defect, 130 interrupted.
     """
+    if isinstance(context.obj, _Wishes):
+        context.obj.show_traceback = show_traceback
 
 
 for _panel, _name, _command in COMMANDS:
@@ -110,48 +146,22 @@ for _panel, _name, _command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; errors raised on purpose become one message and exit code 1."""
-    command = get_command(commands)
+    """Run the command line; how it ends is told by `failing`."""
     if "_PIPELINE_COMPLETE" in os.environ:  # a shell asks what could come next
-        command.main(prog_name="pipeline")
+        offer_values(commands)
+        get_command(commands).main(prog_name="pipeline")
+    command = get_command(commands)
+    wishes = _Wishes()
     try:
         # Not command.main(): it ends by itself on an interrupt and on a closed pipe, with exit codes of its own.
-        with command.make_context("pipeline", sys.argv[1:]) as context:
+        with command.make_context("pipeline", sys.argv[1:], obj=wishes) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
-    except PipelineError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
-    except typer.TyperException as error:
-        typer.echo(f"error: {error.format_message().replace(': Value error, ', ': ')}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; what Python would still flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except Exception as error:
-        _explain_database_error(error)
-        raise
-    sys.exit(0)
-
-
-def _explain_database_error(error: Exception) -> None:
-    """Exit with a message when the server refused a statement; anything else is a defect and keeps its traceback."""
-    from psycopg import Error  # noqa: PLC0415 -- only when something went wrong
-
-    if isinstance(error, Error):
-        state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-        typer.echo(
-            f"error: the database refused: {str(error).strip()}{state}\n"
-            "Next: what was committed before is kept; mend the cause and run the command again",
-            err=True,
-        )
-        sys.exit(1)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- whatever it is, it is told in one place
+        sys.exit(end(error, show_traceback=wishes.show_traceback))
+    sys.exit(ExitCode.SUCCESS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pipeline_defs.cli.options import AsJson, refusal
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    from pipeline_defs.warehouse.maintenance import StorageChange
+    from pipeline_defs.warehouse.maintenance import StorageChange, StoragePolicy
 
 MOST_DIGITS = 5
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
@@ -87,6 +87,7 @@ def retention(
             "--keep", help="Age at which it is deleted, e.g. 5y; or forever.", parser=parse_age, metavar="<age>"
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the policies of storage, or change that of a table.
 
@@ -105,7 +106,11 @@ def retention(
                 table, _changed(old.compress_after, compress_after), _changed(old.keep_for, keep_for)
             ),
         )
-    for policy in maintenance.list_policies(warehouse):
+    policies = maintenance.list_policies(warehouse)
+    if as_json:
+        typer.echo(json.dumps({"policies": [_policy(policy) for policy in policies]}))
+        return
+    for policy in policies:
         compressed = _days("compressed after", policy.compress_after, "never compressed")
         kept = _days("deleted after", policy.keep_for, "kept forever")
         typer.echo(f"{policy.table:<16} {compressed}, {kept}")
@@ -115,6 +120,14 @@ def _changed(old: dt.timedelta | None, new: dt.timedelta | None) -> dt.timedelta
     if new is None:
         return old
     return None if new == dt.timedelta.max else new
+
+
+def _policy(policy: StoragePolicy) -> dict[str, object]:
+    return {
+        "table": policy.table,
+        "compress_after_days": None if policy.compress_after is None else policy.compress_after.days,
+        "keep_for_days": None if policy.keep_for is None else policy.keep_for.days,
+    }
 
 
 def _days(what: str, age: dt.timedelta | None, otherwise: str) -> str:

@@ -8,11 +8,8 @@ from typing import Annotated, Self
 
 import typer
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, UnknownNameError
 from pipeline_defs.schema.lengths import parse_lengths
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
 def refusal(message: str) -> ValueError:
@@ -21,6 +18,37 @@ def refusal(message: str) -> ValueError:
 
     # Of an ordinary ValueError, the message would be shown behind pydantic's own words.
     return PydanticCustomError("argument", "{message}", {"message": message})
+
+
+def parse_source(value: str) -> str:
+    """Read the name of a source, also as its vendor's users write it; give its own.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such source.
+
+    """
+    from pipeline_defs.sources.registry import canonical_name, source_entry  # noqa: PLC0415 -- keeps --help quick
+
+    source_entry(value)
+    return canonical_name(value)
+
+
+def parse_dataset(value: str) -> str:
+    """Read the name of a table of observations.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such table.
+
+    """
+    from pipeline_defs.sources.entry import OBSERVED_TABLES  # noqa: PLC0415 -- keeps --help quick
+
+    if value not in OBSERVED_TABLES:
+        raise UnknownNameError("table", value, OBSERVED_TABLES)
+    return value
 
 
 def parse_date(value: str | dt.date) -> dt.date:
@@ -111,3 +139,11 @@ def refuse_reversed(first_option: str, first: dt.date, last_option: str, last: d
         raise typer.BadParameter(
             f"{first} is later than {last_option} {last}; exchange the two", param_hint=first_option
         )
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+OnlyDataset = Annotated[str | None, typer.Option("--dataset", help="Only this table.", parser=parse_dataset)]
+OnlySource = Annotated[str | None, typer.Option("--source", help="Only this source.", parser=parse_source)]
+FromDate = Annotated[dt.date | None, typer.Option("--from", help="First trade date, inclusive.", parser=parse_date)]
+ToDate = Annotated[dt.date | None, typer.Option("--to", help="Last trade date, inclusive.", parser=parse_date)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]

@@ -11,7 +11,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from pipeline_defs.cli.options import parse_date
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import OnlySource, parse_date
+from pipeline_defs.errors import PipelineError, UnknownNameError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 def quality(
     *,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this table, e.g. options_ticks.")] = None,
-    source: Annotated[str | None, typer.Option("--source", help="Only this source, e.g. nse-csv.")] = None,
+    source: OnlySource = None,
     trade_date: Annotated[
         dt.date | None, typer.Option("--date", help="Only this trade date.", parser=parse_date)
     ] = None,
@@ -38,7 +41,7 @@ def quality(
     history: Annotated[
         bool, typer.Option("--history", help="List earlier results, too, and not only the newest of each check.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, instants in UTC.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """List what is wrong with stored data, the gravest first.
 
@@ -50,7 +53,6 @@ def quality(
 
     settings = load_settings()
     _refuse_unknown(dataset, check)
-    source = None if source is None else source.replace("-", "_")
     warehouse = open_warehouse(settings)
     if check_now:
         _check(warehouse, settings, dataset, source, trade_date)
@@ -59,22 +61,23 @@ def quality(
     )
     shown = [result for result in found if show_all or not result.passed]
     rows = results.list_failures(warehouse, [result.check_id for result in shown]) if failures else {}
-    for line in _json_lines(shown, rows, failures=failures) if as_json else _lines(shown, rows):
-        typer.echo(line)
+    if as_json:
+        print_json_list("results", _json_lines(shown, rows, failures=failures))
+    else:
+        for line in _lines(shown, rows):
+            typer.echo(line)
     typer.echo(_summary(found), err=as_json)
     if any(not result.passed and result.severity == "error" for result in found):
-        sys.exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _refuse_unknown(dataset: str | None, check: str | None) -> None:
     from pipeline_defs.quality.specs import EVERY, SPECS_BY_NAME  # noqa: PLC0415 -- keeps --help quick
 
     if dataset is not None and dataset not in EVERY:
-        raise typer.BadParameter(f"no dataset {dataset!r}; expected one of {', '.join(EVERY)}", param_hint="--dataset")
+        raise UnknownNameError("table", dataset, EVERY)
     if check is not None and check not in SPECS_BY_NAME:
-        raise typer.BadParameter(
-            f"no check {check!r}; expected one of {', '.join(SPECS_BY_NAME)}", param_hint="--check"
-        )
+        raise UnknownNameError("check", check, SPECS_BY_NAME)
 
 
 def _check(
@@ -116,8 +119,7 @@ def _lines(shown: Sequence[StoredCheck], rows: dict[int, list[StoredFailure]]) -
 
 
 def _zone(source: str) -> ZoneInfo:
-    from pipeline_defs.errors import PipelineError  # noqa: PLC0415 -- keeps --help quick
-    from pipeline_defs.markets.market import market  # noqa: PLC0415
+    from pipeline_defs.markets.market import market  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.sources.registry import source_market  # noqa: PLC0415
 
     try:

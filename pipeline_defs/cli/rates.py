@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline_defs.cli.help_page import command_group
-from pipeline_defs.cli.options import AsJson, AsJsonLines
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
 _COLUMNS = ("table", "subject", "valid_from", "tenor_days", "value", "source", "known_from")
@@ -46,18 +46,18 @@ def load(
 @rates.command("list")
 def show(
     *,
-    as_json: AsJsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what counts from which trade date."""
     from pipeline_defs.greeks.rates import list_rates  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     found = list_rates(open_warehouse(load_settings()))
-    for row in found:
-        texts = [None if value is None else str(value) for value in row]
-        if as_json:
-            typer.echo(json.dumps(dict(zip(_COLUMNS, texts, strict=True))))
-        else:
-            typer.echo("  ".join(text for text in texts[:-1] if text is not None))
-    if not found:
-        typer.echo("no rates and no yields yet; load some with 'pipeline rates load FILE'", err=as_json)
+    texts = [[None if value is None else str(value) for value in row] for row in found]
+    if as_json:
+        typer.echo(json.dumps({"rates": [dict(zip(_COLUMNS, row, strict=True)) for row in texts]}))
+        return
+    for row in texts:
+        typer.echo("  ".join(text for text in row[:-1] if text is not None))
+    if not texts:
+        typer.echo("no rates and no yields yet; load some with 'pipeline rates load FILE'")

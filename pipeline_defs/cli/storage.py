@@ -1,22 +1,19 @@
-"""``pipeline storage`` and ``pipeline cache``: catalogs in an object store, and local copies of them."""
+"""``pipeline storage``: catalogs in an object store."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.help_page import command_group
-from pipeline_defs.cli.options import AsJson, AsJsonLines
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
 from pipeline_defs.storage.locations import S3Location, parse_s3
-
-if TYPE_CHECKING:
-    from pipeline_defs.storage.cache import CatalogCache
-
 
 storage = command_group(
     """Catalogs in an object store: list, publish, download, verify; rules of the bucket.
@@ -27,9 +24,6 @@ storage = command_group(
 )
 lifecycle = command_group("Rules by which the bucket of PIPELINE_OBJECT_STORE tidies itself.")
 storage.add_typer(lifecycle, name="lifecycle")
-cache = command_group(
-    "Local copies of catalogs that were read from an object store; PIPELINE_CACHE_GIB (default 10) bounds them.",
-)
 
 
 @storage.command("list")
@@ -38,18 +32,22 @@ def list_published(
     url: Annotated[
         str | None, typer.Argument(help="s3://bucket/prefix; default: the catalogs of PIPELINE_OBJECT_STORE.")
     ] = None,
-    as_json: AsJsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the catalogs below URL (default: those of PIPELINE_OBJECT_STORE)."""
     from pipeline_defs.storage.download import list_exports  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.storage.objects import ObjectStore  # noqa: PLC0415
 
     base = _base() / "catalogs" if url is None else parse_s3(url)
-    for location, objects, size_bytes in list_exports(ObjectStore.open(), base):
-        if as_json:
-            typer.echo(json.dumps({"url": str(location), "objects": objects, "size_bytes": size_bytes}))
-        else:
-            typer.echo(f"{location}  {objects:,} objects, {size_bytes / 1e6:,.1f} MB")
+    found = list_exports(ObjectStore.open(), base)
+    if as_json:
+        exports = [{"url": str(place), "objects": objects, "size_bytes": size} for place, objects, size in found]
+        typer.echo(json.dumps({"exports": exports}))
+        return
+    for place, objects, size_bytes in found:
+        typer.echo(f"{place}  {objects:,} objects, {size_bytes / 1e6:,.1f} MB")
+    if not found:
+        typer.echo(f"no export lies below {base}", err=True)
 
 
 @storage.command()
@@ -82,13 +80,18 @@ def download(
     *,
     url: Annotated[str, typer.Argument(help="s3://bucket/prefix of the catalog.")],
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    as_json: AsJson = False,
 ) -> None:
     """Make FOLDER a copy of the catalog at URL, every byte verified; goes on where it was broken off."""
     from pipeline_defs.storage.download import download_export  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.storage.objects import ObjectStore  # noqa: PLC0415
 
     contents = download_export(ObjectStore.open(), parse_s3(url), folder.expanduser())
-    typer.echo(f"{folder}: {len(contents.objects)} files, {contents.size_bytes:,} bytes, as the manifest says")
+    if as_json:
+        told = {"url": url, "folder": str(folder), "files": len(contents.objects), "size_bytes": contents.size_bytes}
+        typer.echo(json.dumps(told))
+    else:
+        typer.echo(f"{folder}: {len(contents.objects)} files, {contents.size_bytes:,} bytes, as the manifest says")
 
 
 @storage.command()
@@ -110,7 +113,7 @@ def verify(
             typer.echo(difference)
         if not differences:
             typer.echo("as it was published")
-    raise typer.Exit(1 if differences else 0)
+    raise typer.Exit(ExitCode.FAILED if differences else ExitCode.SUCCESS)
 
 
 @lifecycle.command()
@@ -164,43 +167,6 @@ def _show(rules: list[dict[str, object]], base: S3Location, *, as_json: bool) ->
         typer.echo(f"s3://{base.bucket} has no rules; 'pipeline storage lifecycle apply' sets the pipeline's")
 
 
-@cache.command("get")
-def get_copy(
-    *,
-    url: Annotated[str, typer.Argument(help="s3://bucket/prefix of the catalog.")],
-) -> None:
-    """Print the folder of a local copy of the catalog at URL; nothing is fetched if it did not change."""
-    with _cache().open(parse_s3(url)) as folder:
-        typer.echo(folder)
-
-
-@cache.command("list")
-def list_copies(
-    *,
-    as_json: AsJsonLines = False,
-) -> None:
-    """List the copies, those first that go first when room is needed."""
-    import datetime as dt  # noqa: PLC0415 -- keeps --help quick
-
-    for copy in _cache().catalogs():
-        used = dt.datetime.fromtimestamp(copy.used_at, dt.UTC).isoformat(timespec="seconds")
-        if as_json:
-            note = {"url": copy.url, "size_bytes": copy.size_bytes, "used_at": used, "is_complete": copy.is_complete}
-            typer.echo(json.dumps(note))
-        else:
-            state = "" if copy.is_complete else ", incomplete"
-            typer.echo(f"{copy.url}  {copy.size_bytes / 1e6:,.1f} MB, last used {used}{state}")
-
-
-@cache.command()
-def clear() -> None:
-    """Remove every copy that nobody is reading."""
-    removed, kept = _cache().clear()
-    typer.echo(f"{len(removed)} removed, {sum(copy.size_bytes for copy in removed) / 1e6:,.1f} MB")
-    for copy in kept:
-        typer.echo(f"being read: {copy.url}")
-
-
 def _base() -> S3Location:
     text = load_settings().object_store
     if text is None:
@@ -208,10 +174,3 @@ def _base() -> S3Location:
             "PIPELINE_OBJECT_STORE is not set", next_step="set it to s3://bucket/prefix, or name a URL"
         )
     return parse_s3(text)
-
-
-def _cache() -> CatalogCache:
-    from pipeline_defs.storage.cache import CatalogCache  # noqa: PLC0415 -- keeps --help quick
-
-    settings = load_settings()
-    return CatalogCache(settings.cache_dir, settings.cache_bytes)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.options import parse_date
 from pipeline_defs.errors import TickerError
 
@@ -18,7 +19,7 @@ def tickers(
     trade_date: Annotated[
         dt.date, typer.Option("--trade-date", help="The day on which the name was used.", parser=parse_date)
     ],
-    names: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Names to read.")],
+    names: Annotated[list[str], typer.Argument(metavar="TICKER", help="Names to read.")],
 ) -> None:
     """Read tickers; print one JSON line each, exit 1 if any could not be read."""
     from pipeline_defs.markets.tickers.grammars import parse_auto, parse_ticker  # noqa: PLC0415 -- keeps --help quick
@@ -35,4 +36,4 @@ def tickers(
             failed = True
             typer.echo(json.dumps({"ticker": name, "error": str(error)}, ensure_ascii=False))
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)

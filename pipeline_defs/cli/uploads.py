@@ -6,6 +6,7 @@ import json
 
 import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
@@ -44,4 +45,4 @@ def uploads(
     for name, error in taken.failures:
         typer.echo(f"{name} stays where it is: {error}", err=True)
     if taken.rejected or taken.failures:
-        raise SystemExit(1)
+        raise typer.Exit(ExitCode.FAILED)

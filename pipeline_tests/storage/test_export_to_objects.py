@@ -105,15 +105,17 @@ def test_an_export_goes_round_by_the_commands(base: S3Location, home: Path, tmp_
     report = json.loads(run("storage", "publish", export, url, "--json"))
     assert report == {"url": str(url), "uploaded": 0, "unchanged": 2, "removed": 0}
     assert run("storage", "list").startswith(f"{url}  3 objects, 0.0 MB")
-    assert json.loads(run("storage", "list", base, "--json"))["objects"] == 3
+    assert json.loads(run("storage", "list", base, "--json"))["exports"][0]["objects"] == 3
     assert run("storage", "verify", url) == "as it was published\n"
     assert "2 files" in run("storage", "download", url, tmp_path / "copy")
     assert files_of(tmp_path / "copy") == files_of(export)
 
     assert run("cache", "get", url).strip().startswith(str(home / "cache"))
     assert str(url) in run("cache", "list")
-    assert json.loads(run("cache", "list", "--json"))["is_complete"]
-    assert run("cache", "clear") == "1 removed, 0.0 MB\n"
+    assert json.loads(run("cache", "list", "--json"))["copies"][0]["is_complete"]
+    assert run("cache", "clear", "--dry-run") == "1 would be removed, 0.0 MB\n"
+    assert "--yes" in run("cache", "clear", fails=True)
+    assert json.loads(run("cache", "clear", "--yes", "--json"))["removed"][0]["url"] == str(url)
 
     store.write(url / "a.csv", b"x")
     assert run("storage", "verify", url, fails=True) == "a.csv: is not the object that was published\n"
@@ -131,6 +133,7 @@ def test_a_copy_that_is_being_read_is_named_when_the_cache_is_cleared(
     assert not home.exists()
     publish_objects(store, make_export(tmp_path / "export", {"a.csv": b"1"}), base)
     with cached_catalog(str(base)):
+        assert run("cache", "clear", "--dry-run") == f"0 would be removed, 0.0 MB\nbeing read: {base}\n"
         assert run("cache", "clear") == f"0 removed, 0.0 MB\nbeing read: {base}\n"
 
 
