@@ -62,6 +62,9 @@ class SourceEntry:
         How long after a session's close every answer of an API is final: the longest delay of its datasets.
     environment : tuple of Variable
         What it reads, besides ``PIPELINE_<NAME>_ENDPOINT`` of every API.
+    split_adjusted_from : int or None
+        Bars of shares of so many seconds and longer come adjusted for splits up to the day on which they were asked
+        for; with 0 all do, and dividends with them. None says that prices come as they were traded.
 
     """
 
@@ -73,6 +76,7 @@ class SourceEntry:
     meaning: str = ""
     settles_seconds: int = 0
     environment: tuple[Variable, ...] = ()
+    split_adjusted_from: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no asset could be made of."""

@@ -39,6 +39,7 @@ SOURCES: Final = {
         meaning="History from a running TWS or IB Gateway.",
         settles_seconds=900,
         environment=(Variable("IB_CLIENT_ID", "client id at TWS; by default one that is free"),),
+        split_adjusted_from=0,
     ),
     "polygon": SourceEntry(
         "pipeline_defs.sources.polygon.adapter:PolygonSource",
@@ -58,6 +59,7 @@ SOURCES: Final = {
         tables=("equity_daily", "spot_prices"),
         meaning="Yahoo Finance: shares and indices, adjusted for splits by Yahoo.",
         settles_seconds=14_400,
+        split_adjusted_from=0,
     ),
     "zerodha": SourceEntry(
         "pipeline_defs.sources.zerodha.adapter:ZerodhaSource",
@@ -69,6 +71,7 @@ SOURCES: Final = {
             Variable("ZERODHA_API_SECRET", "secret of the app, for 'pipeline kite-login'", is_secret=True),
             Variable("PIPELINE_ZERODHA_STREAM_ENDPOINT", "address of the stream in place of the vendor's"),
         ),
+        split_adjusted_from=86_400,
     ),
 }
 """Sources that have assets: name, as stored in the `source` column, to what is known without loading it."""

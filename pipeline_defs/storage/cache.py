@@ -6,13 +6,13 @@
 One conditional request for the manifest tells whether the copy is still the published export; if so, nothing else is
 asked for. How an export is fetched belongs to `download`, which engine reads it to nobody here.
 
-Below the cache's folder, a copy with the name ``ID`` (of its URL and its manifest) is
+Below the cache's folder, a copy with the name ``ID`` (of its URL and its manifest) is::
 
-``ID.json``     where it comes from, its ETag and size; its time of change is when it was last used.
-``ID.lock``     held by readers together, by whoever fetches or removes it alone. The kernel lets go of a dead
-                process's locks, so nothing is ever left in use.
-``ID/``         the files, there once they are complete.
-``ID.partial/`` the files on their way.
+    ID.json      where it comes from, its ETag and size; its time of change is when it was last used.
+    ID.lock      held by readers together, by whoever fetches or removes it alone. The kernel lets go of a dead
+                 process's locks, so nothing is ever left in use.
+    ID/          the files, there once they are complete.
+    ID.partial/  the files on their way.
 
 ``lock`` is held for the moments in which room is made.
 """

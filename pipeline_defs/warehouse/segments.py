@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from pipeline_defs.warehouse.connection import Warehouse
 
+type Piece = tuple[int, dt.date]
+"""An instrument, and the first day of a month."""
+
 _FIND: Final = """
 SELECT s.instrument_id, s.month, s.content FROM bar_segments AS s
 WHERE s.dataset = %(dataset)s AND s.source = %(source)s AND s.bar_seconds = %(bar_seconds)s
@@ -112,30 +115,57 @@ def read_bars(
     with warehouse.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.transaction():
-            found = connection.execute(_FIND, {**what, "instrument_ids": ids, "months": months}, binary=True).fetchall()
-            frames = {(one, month): pl.read_ipc(content, use_pyarrow=False) for one, month, content in found}
-            missing = {month: [one for one in ids if (one, month) not in frames] for month in months}
-            made, known_at = _from_table(connection, what, {month: of for month, of in missing.items() if of})
-        frames |= made
+            frames, made, known_at = read_months(connection, what, ids, months)
         # What others kept meanwhile is no reason to fail, as it would be within the snapshot.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         if made:
-            _keep(connection, what, made, known_at)
+            keep_months(connection, what, made, known_at)
     start, end = day_bounds(*days, zone, of_closes=True)
     empty = pl.DataFrame(schema=segment_schema(table))
     rows = pl.concat([empty, *(frames[one, month] for one in ids for month in months)])
     return rows.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
 
 
+def read_months(
+    connection: psycopg.Connection, what: dict[str, Any], instrument_ids: Sequence[int], months: Sequence[dt.date]
+) -> tuple[dict[Piece, pl.DataFrame], dict[Piece, pl.DataFrame], dt.datetime | None]:
+    """Read whole months of instruments within a snapshot of one's own.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In a transaction of one snapshot.
+    what : dict
+        ``dataset``, ``source``, ``bar_seconds`` (above zero) and ``zone``.
+    instrument_ids : sequence of int
+        Of what.
+    months : sequence of datetime.date
+        Their first days.
+
+    Returns
+    -------
+    tuple
+        Frames of `segment_schema` by instrument and month; those of them that were read from the table, and the
+        knowledge time of the snapshot: what `keep_months` takes, once the transaction is over.
+
+    """
+    asked = {**what, "instrument_ids": list(instrument_ids), "months": list(months)}
+    found = connection.execute(_FIND, asked, binary=True).fetchall()
+    frames = {(one, month): pl.read_ipc(content, use_pyarrow=False) for one, month, content in found}
+    missing = {month: [one for one in instrument_ids if (one, month) not in frames] for month in months}
+    made, known_at = _from_table(connection, what, {month: of for month, of in missing.items() if of})
+    return frames | made, made, known_at
+
+
 def _from_table(
     connection: psycopg.Connection, what: dict[str, Any], wanted: dict[dt.date, list[int]]
-) -> tuple[dict[tuple[int, dt.date], pl.DataFrame], dt.datetime | None]:
+) -> tuple[dict[Piece, pl.DataFrame], dt.datetime | None]:
     """Read months that are not there in one piece, and the knowledge time of the snapshot."""
     if not wanted:
         return {}, None
     ((known_at,),) = connection.execute("SELECT instant FROM knowledge_clock").fetchall()
     schema = segment_schema(what["dataset"])
-    made: dict[tuple[int, dt.date], pl.DataFrame] = {}
+    made: dict[Piece, pl.DataFrame] = {}
     for month, ids in wanted.items():
         start, end = day_bounds(month, _last_day(month), what["zone"], of_closes=True)
         parameters = {**what, "start": start, "end": end, "instrument_ids": ids}
@@ -145,12 +175,13 @@ def _from_table(
     return made, known_at
 
 
-def _keep(
+def keep_months(
     connection: psycopg.Connection,
     what: dict[str, Any],
-    made: dict[tuple[int, dt.date], pl.DataFrame],
+    made: dict[Piece, pl.DataFrame],
     known_at: dt.datetime | None,
 ) -> None:
+    """Keep months that `read_months` had to read from the table; what another kept meanwhile and knows more stays."""
     rows = []
     for (one, month), frame in made.items():
         content = io.BytesIO()
