@@ -2,11 +2,11 @@
 # Variables: PYTHON=/path/to/python (3.12 or 3.13), PIPELINE_HOME=/folder/of/the/state, UPGRADE=1 (make lock).
 
 PY := .venv/bin/python
-SOURCES := pipeline_defs pipeline_tests benchmarks examples tools
+SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev environment-nautilus2 demo ui test test-servers check format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers check format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,11 +20,18 @@ environment-dev: ## the same and the tools of development
 environment-nautilus2: environment ## .venv-nautilus2, where catalogs for the pre-release of Nautilus 2 are verified
 	@sh tools/nautilus2.sh
 
+environment-rustybt: environment ## .venv-rustybt, where folders for rustybt are verified (a minute of compiling)
+	@sh tools/rustybt.sh
+
 demo: environment ## sample data in, verified catalogs out, a strategy in both engines, a summary
 	@$(PY) -m pipeline_defs.demo
 
 ui: environment ## the Dagster UI on the same state
 	@.venv/bin/pipeline ui
+
+docs: environment-dev ## the documentation's site, in .docs-site; a warning is an error
+	@$(PY) -m sphinx -q -W --keep-going -b html docs .docs-site
+	@echo "open .docs-site/index.html"
 
 test: environment-dev environment-nautilus2 ## all tests; those of the database on three servers; fails below 90 % coverage
 	@$(PY) -m pipeline_tests.servers
@@ -49,7 +56,7 @@ stop: ## stop the embedded database
 	from pipeline_defs.warehouse.embedded import stop; stop(load_settings().postgres_dir)'; fi
 
 clean: stop ## remove the environment and all caches; the state in PIPELINE_HOME stays
-	@rm -rf .venv .venv-tools .venv-nautilus2 .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info
+	@rm -rf .venv .venv-tools .venv-nautilus2 .docs-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov *.egg-info
 	@find $(EXISTING) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the requirements anew (UPGRADE=1: newest versions)

@@ -6,6 +6,11 @@ when a caller must tell it apart; otherwise raise the nearest one with a precise
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 class PipelineError(Exception):
     """Base of all errors raised on purpose.
@@ -33,6 +38,34 @@ class PipelineError(Exception):
 
 class ConfigurationError(PipelineError):
     """A setting, argument or environment variable is missing or wrong."""
+
+
+class UnknownNameError(ConfigurationError):
+    """A name that somebody wrote stands for nothing: of a source, a format, a table.
+
+    Parameters
+    ----------
+    kind : str
+        What it should name, e.g. ``source``.
+    name : str
+        As it was written.
+    known : collection of str
+        The names there are.
+    aliases : collection of str, optional
+        Other names that are understood, and not listed.
+
+    """
+
+    def __init__(self, kind: str, name: str, known: Collection[str], aliases: Collection[str] = ()) -> None:
+        from difflib import get_close_matches  # noqa: PLC0415 -- only when something went wrong
+
+        spelt = name.lower().replace("-", "_")
+        alike = {one.lower().replace("-", "_"): one for one in (*known, *aliases)}
+        near = [alike[one] for one in get_close_matches(spelt, alike, n=3)]
+        super().__init__(
+            f"no {kind} {name!r}, expected one of {', '.join(sorted(known))}",
+            next_step=f"did you mean {' or '.join(near)}?" if near else "check the spelling",
+        )
 
 
 class TickerError(PipelineError):

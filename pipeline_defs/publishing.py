@@ -13,6 +13,7 @@ from pipeline_defs.exports.run import PublishedExport, export_slice
 from pipeline_defs.progress import ignore
 from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.settings import load_settings
+from pipeline_defs.sources.migrated import EVERY as MIGRATED
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
 from pipeline_defs.warehouse.catalogs import record_catalog
 from pipeline_defs.warehouse.certificates import Certificate, certify
@@ -122,7 +123,7 @@ def declared_precedence() -> Precedence:
         If ``PIPELINE_HOME/precedence.yaml`` is not understood; it names the line.
 
     """
-    return load_precedence(load_settings().home, {*SOURCES, *FURTHER_SOURCES})
+    return load_precedence(load_settings().home, {*SOURCES, *FURTHER_SOURCES, *MIGRATED})
 
 
 def certify_partition(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, SourceError
@@ -24,7 +24,7 @@ from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from click.testing import Result
+    from typer.testing import Result
 
     from pipeline_defs.schema.batches import Source
     from pipeline_defs.warehouse.connection import Warehouse

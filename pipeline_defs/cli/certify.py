@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.options import AsJson, parse_date
 from pipeline_defs.errors import ExportError
 from pipeline_defs.settings import load_settings
 
-if TYPE_CHECKING:
-    import datetime as dt
 
-
-@click.command()
-@click.option("--underlying", required=True, help="E.g. NIFTY.")
-@click.option("--start-date", type=DATE, required=True, help="First trade date of the exports.")
-@click.option("--end-date", type=DATE, required=True, help="Last trade date of the exports.")
-@click.option("--output", type=click.Path(path_type=Path), help="File to write the certificate to, as JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def certify(
-    underlying: str,
-    start_date: dt.date,
-    end_date: dt.date,
-    output: Path | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    *,
+    underlying: Annotated[str, typer.Option("--underlying", help="E.g. NIFTY.")],
+    start_date: Annotated[
+        dt.date, typer.Option("--start-date", help="First trade date of the exports.", parser=parse_date)
+    ],
+    end_date: Annotated[dt.date, typer.Option("--end-date", help="Last trade date of the exports.", parser=parse_date)],
+    output: Annotated[Path | None, typer.Option("--output", help="File to write the certificate to, as JSON.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the published catalogs of a partition, contract by contract.
 
@@ -37,7 +32,7 @@ def certify(
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     certificate = certify_partition(open_warehouse(load_settings()), underlying, start_date, end_date, output=output)
-    click.echo(json.dumps(certificate.to_json()) if as_json else certificate.to_text())
+    typer.echo(json.dumps(certificate.to_json()) if as_json else certificate.to_text())
     if not certificate.passed:
         raise ExportError(
             "the formats do not agree",

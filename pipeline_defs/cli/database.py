@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.help_page import command_group
 from pipeline_defs.cli.maintenance import maintain, retention
+from pipeline_defs.cli.options import AsJson, DryRun
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
-    from pipeline_defs.warehouse.migrations import Migration
+    from pipeline_defs.warehouse.migrations import MigrationState, State
 
 
-@click.group("db")
-def database() -> None:
-    """Start, stop, reach and migrate the database."""
-
-
-for command in (maintain, retention):
-    database.add_command(command)
+database = command_group("Start, stop, reach and migrate the database.")
+database.command()(maintain)
+database.command()(retention)
 
 
 @database.command()
-def url() -> None:
+def url(*, as_json: AsJson = False) -> None:
     """Print the URL of the running, migrated database (it holds the password of the embedded server)."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
 
-    click.echo(open_warehouse(load_settings()).url)
+    found = open_warehouse(load_settings()).url
+    typer.echo(json.dumps({"url": found}) if as_json else found)
 
 
 @database.command()
@@ -45,12 +45,14 @@ def stop() -> None:
             next_step="stop it by its own means, or unset the variable to stop the embedded one",
         )
     embedded.stop(settings.postgres_dir)
-    click.echo("stopped", err=True)
+    typer.echo("stopped", err=True)
 
 
 @database.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def status(
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Show every migration and whether the schema is still what they made; changes nothing.
 
     Exit code 1 if a migration is outstanding, unknown or changed, or if the schema was changed by hand.
@@ -71,41 +73,57 @@ def status(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
             "drift": list(drift.differences),
             "in_order": in_order,
         }
-        click.echo(json.dumps(report))
+        typer.echo(json.dumps(report))
     else:
         for entry in states:
             when = "" if entry.applied_at is None else f"  {entry.applied_at:%Y-%m-%d %H:%M:%S} UTC"
-            click.echo(f"{entry.name:<56} {entry.state.value}{when}")
+            typer.echo(f"{entry.name:<56} {entry.state.value}{when}")
         for difference in drift.differences:
-            click.echo(f"schema: {difference}")
+            typer.echo(f"schema: {difference}")
         if any(entry.state is State.OUTSTANDING for entry in states):
-            click.echo("Next: 'pipeline db upgrade' applies what is outstanding", err=True)
-    click.get_current_context().exit(0 if in_order else 1)
+            typer.echo("Next: 'pipeline db upgrade' applies what is outstanding", err=True)
+    raise typer.Exit(ExitCode.SUCCESS if in_order else ExitCode.FAILED)
 
 
 @database.command()
-@click.option("--to", type=int, help="Leave out migrations with a higher number.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def upgrade(to: int | None, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def upgrade(
+    *,
+    to: Annotated[int | None, typer.Option("--to", help="Leave out migrations with a higher number.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Apply outstanding migrations; imports and exports do it by themselves."""
     from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
 
-    _report("applied", migrations.upgrade(_unmigrated_warehouse(), to=to), as_json=as_json)
+    if dry_run:
+        outstanding = _in_state(migrations.State.OUTSTANDING)
+        _report("outstanding", [one.name for one in outstanding if to is None or one.version <= to], as_json=as_json)
+        return
+    _report("applied", [one.name for one in migrations.upgrade(_unmigrated_warehouse(), to=to)], as_json=as_json)
 
 
 @database.command()
-@click.option("--to", type=int, required=True, help="Number of the highest migration to keep.")
-@click.option("--yes", "accept_loss", is_flag=True, help="Also undo what takes stored information with it.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def downgrade(to: int, accept_loss: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def downgrade(
+    *,
+    to: Annotated[int, typer.Option("--to", help="Number of the highest migration to keep.")],
+    accept_loss: Annotated[
+        bool, typer.Option("--yes", help="Also undo what takes stored information with it.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Undo migrations, the highest number first, so that an older version of the pipeline can use the database.
 
     This version would apply them again with its next command.
     """
     from pipeline_defs.warehouse import migrations  # noqa: PLC0415 -- keeps --help quick
 
+    if dry_run:
+        applied = [one.name for one in reversed(_in_state(migrations.State.APPLIED)) if one.version > to]
+        _report("to undo", applied, as_json=as_json)
+        return
     undone = migrations.downgrade(_unmigrated_warehouse(), to, accept_loss=accept_loss)
-    _report("undone", undone, as_json=as_json)
+    _report("undone", [one.name for one in undone], as_json=as_json)
 
 
 def _unmigrated_warehouse() -> Warehouse:
@@ -115,11 +133,19 @@ def _unmigrated_warehouse() -> Warehouse:
     return Warehouse(database_url(load_settings()))
 
 
-def _report(verb: str, migrations: list[Migration], *, as_json: bool) -> None:
+def _in_state(state: State) -> list[MigrationState]:
+    """List the migrations in a state, the lowest number first."""
+    from pipeline_defs.warehouse.migrations import migration_states  # noqa: PLC0415 -- keeps --help quick
+
+    with _unmigrated_warehouse().connect() as connection:
+        return [one for one in migration_states(connection) if one.state is state]
+
+
+def _report(verb: str, names: list[str], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({verb: [migration.name for migration in migrations]}))
+        typer.echo(json.dumps({verb.replace(" ", "_"): names}))
         return
-    for migration in migrations:
-        click.echo(f"{verb} {migration.name}")
-    if not migrations:
-        click.echo(f"nothing {verb}: the database is there already", err=True)
+    for name in names:
+        typer.echo(f"{verb} {name}")
+    if not names:
+        typer.echo(f"nothing {verb}: the database is there already", err=True)

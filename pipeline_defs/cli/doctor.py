@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -16,10 +18,11 @@ LARGEST_TABLES = 12
 """How many a person is shown."""
 
 
-@click.command()
-@click.option("--quick", is_flag=True, help="Leave out what reads every stored row.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(quick: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def doctor(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what reads every stored row.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show where state lives, what the database can do, what it holds, and what is not in order; changes nothing.
 
     Exit code 1 if something is wrong: migrations outstanding, the schema changed by hand, rows without their load,
@@ -31,11 +34,11 @@ def doctor(quick: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
     settings = load_settings()
     state = {"home": str(settings.home), **describe(Warehouse(database_url(settings)), quick=quick)}
     if as_json:
-        click.echo(json.dumps(state))
+        typer.echo(json.dumps(state))
     else:
         for line in _readable(state):
-            click.echo(line)
-    click.get_current_context().exit(1 if state["problems"] else 0)
+            typer.echo(line)
+    raise typer.Exit(ExitCode.FAILED if state["problems"] else ExitCode.SUCCESS)
 
 
 def _readable(state: dict[str, Any]) -> Iterator[str]:

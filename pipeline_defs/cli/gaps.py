@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.options import AsJson, FromDate, OnlyDataset, OnlySource, ToDate, refuse_reversed
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from pipeline_defs.gaps.backfilling import Backfill
     from pipeline_defs.gaps.ledger import Gap, Scope, Totals
     from pipeline_defs.gaps.planning import Refill
     from pipeline_defs.warehouse.connection import Warehouse
 
-_CAUSES = ("source_missing", "quarantined", "no_trade", "not_yet_due", "closed")
 _SHOWN = 200
-_STILL_MISSING = 3
-"""Exit code: the sources answered, and minutes are missing all the same."""
 
 
-@click.command()
-@click.option("--dataset", help="Only this table.")
-@click.option("--source", "source_name", help="Only this source.")
-@click.option("--from", "first", type=DATE, help="First trade date, inclusive.")
-@click.option("--to", "last", type=DATE, help="Last trade date, inclusive.")
-@click.option("--cause", "causes", multiple=True, type=click.Choice(_CAUSES), help="Only this cause; may be repeated.")
-@click.option("--fillable", is_flag=True, help="Only what 'pipeline backfill' would ask for.")
-@click.option("--assess", "assess_first", is_flag=True, help="Assess the days first, by default all that were loaded.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+class _Cause(StrEnum):
+    SOURCE_MISSING = "source_missing"
+    QUARANTINED = "quarantined"
+    NO_TRADE = "no_trade"
+    NOT_YET_DUE = "not_yet_due"
+    CLOSED = "closed"
+
+
 def gaps(
-    dataset: str | None,
-    source_name: str | None,
-    first: dt.date | None,
-    last: dt.date | None,
-    causes: tuple[str, ...],
-    fillable: bool,  # noqa: FBT001 -- click passes flags by name
-    assess_first: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    *,
+    dataset: OnlyDataset = None,
+    source_name: OnlySource = None,
+    first: FromDate = None,
+    last: ToDate = None,
+    causes: Annotated[list[_Cause] | None, typer.Option("--cause", help="Only this cause; may be repeated.")] = None,
+    fillable: Annotated[bool, typer.Option("--fillable", help="Only what 'pipeline backfill' would ask for.")] = False,
+    assess_first: Annotated[
+        bool, typer.Option("--assess", help="Assess the days first, by default all that were loaded.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List missing minutes with their causes, and totals by cause.
 
@@ -52,40 +52,36 @@ def gaps(
     from pipeline_defs.gaps.ledger import Scope, list_gaps, total_gaps  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
+    _check_range(first, last)
     warehouse = open_warehouse(load_settings())
-    scope = Scope(dataset, None if source_name is None else source_name.replace("-", "_"), first, last)
+    scope = Scope(dataset, source_name, first, last)
     if assess_first:
         _assess(warehouse, scope, quiet=as_json)
-    found = list_gaps(warehouse, scope, causes=causes, only_fillable=fillable)
+    found = list_gaps(warehouse, scope, causes=tuple(causes or ()), only_fillable=fillable)
     totals = total_gaps(warehouse, scope)
     if as_json:
-        click.echo(json.dumps({"gaps": [gap.to_json() for gap in found], **_totals(totals)}, ensure_ascii=False))
+        typer.echo(json.dumps({"gaps": [gap.to_json() for gap in found], **_totals(totals)}, ensure_ascii=False))
         return
     # Closed days are no gaps of data: who wants to see them says so.
-    shown = [gap for gap in found if gap.cause != "closed" or "closed" in causes]
+    shown = [gap for gap in found if gap.cause != "closed" or _Cause.CLOSED in (causes or ())]
     for gap in shown[:_SHOWN]:
-        click.echo(_line(gap))
+        typer.echo(_line(gap))
     if len(shown) > _SHOWN:
-        click.echo(f"and {len(shown) - _SHOWN} more; narrow it down, or use --json")
+        typer.echo(f"and {len(shown) - _SHOWN} more; narrow it down, or use --json")
     _show_totals(totals)
 
 
-@click.command()
-@click.option("--dataset", help="Only this table.")
-@click.option("--source", "source_name", help="Only this source.")
-@click.option("--from", "first", type=DATE, help="First trade date, inclusive.")
-@click.option("--to", "last", type=DATE, help="Last trade date, inclusive.")
-@click.option("--dry-run", is_flag=True, help="Show what would be asked; ask nothing.")
-@click.option("--ask-again", is_flag=True, help="Also ask for what a source was asked for before, and did not have.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def backfill(
-    dataset: str | None,
-    source_name: str | None,
-    first: dt.date | None,
-    last: dt.date | None,
-    dry_run: bool,  # noqa: FBT001 -- click passes flags by name
-    ask_again: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    *,
+    dataset: OnlyDataset = None,
+    source_name: OnlySource = None,
+    first: FromDate = None,
+    last: ToDate = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked; ask nothing.")] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Also ask for what a source was asked for before, and did not have.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import exactly what the gap ledger says is missing and can be had.
 
@@ -97,25 +93,31 @@ def backfill(
     from pipeline_defs.gaps.supply import Supplies  # noqa: PLC0415
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
+    _check_range(first, last)
     settings = load_settings()
-    scope = Scope(dataset, None if source_name is None else source_name.replace("-", "_"), first, last)
+    scope = Scope(dataset, source_name, first, last)
     backfiller = Backfiller(open_warehouse(settings), Supplies(settings), on_progress=None if as_json else _announce)
     outcome = backfiller.run(scope, dry_run=dry_run, ask_again=ask_again)
     if as_json:
-        click.echo(json.dumps(_to_json(outcome), ensure_ascii=False))
+        typer.echo(json.dumps(_to_json(outcome), ensure_ascii=False))
     else:
         _show(outcome, dry_run=dry_run)
     if outcome.failures:
-        raise SystemExit(1)
+        raise typer.Exit(ExitCode.FAILED)
     if outcome.remaining:
-        raise SystemExit(_STILL_MISSING)
+        raise typer.Exit(ExitCode.STILL_MISSING)
+
+
+def _check_range(first: dt.date | None, last: dt.date | None) -> None:
+    if first is not None and last is not None:
+        refuse_reversed("--from", first, "--to", last)
 
 
 def _assess(warehouse: Warehouse, scope: Scope, *, quiet: bool) -> None:
     from pipeline_defs.gaps.assessing import assess, sessions_of  # noqa: PLC0415 -- only when asked for
 
     wanted = sessions_of(warehouse, dataset=scope.dataset, source=scope.source, first=scope.first, last=scope.last)
-    with click.progressbar(length=len(wanted), label="assessing", file=sys.stderr, hidden=quiet) as bar:
+    with typer.progressbar(length=len(wanted), label="assessing", file=sys.stderr, hidden=quiet) as bar:
         for _ in assess(warehouse, wanted):
             bar.update(1)
 
@@ -135,14 +137,14 @@ def _resolution(bar_seconds: int) -> str:
 
 def _show_totals(totals: Totals) -> None:
     share = totals.present_minutes / totals.expected_minutes if totals.expected_minutes else 1.0
-    click.echo(
+    typer.echo(
         f"{totals.partitions} partitions: {totals.present_minutes} of {totals.expected_minutes} minutes there"
         f" ({share:.2%})"
     )
     for total in totals.causes:
         fillable = f", {total.fillable_minutes} fillable" if total.fillable_minutes else ""
         rows = "1 row" if total.gaps == 1 else f"{total.gaps} rows"
-        click.echo(f"  {total.cause}: {total.minutes} minutes in {rows}{fillable}")
+        typer.echo(f"  {total.cause}: {total.minutes} minutes in {rows}{fillable}")
 
 
 def _totals(totals: Totals) -> dict[str, object]:
@@ -158,26 +160,26 @@ def _totals(totals: Totals) -> dict[str, object]:
 
 
 def _announce(refill: Refill) -> None:
-    click.echo(f"asking {refill}", err=True)
+    typer.echo(f"asking {refill}", err=True)
 
 
 def _show(outcome: Backfill, *, dry_run: bool) -> None:
     if not outcome.planned:
-        click.echo("nothing to fill")
+        typer.echo("nothing to fill")
         return
     if dry_run:
         for refill in outcome.planned:
-            click.echo(f"would ask {refill} ({refill.minutes} minutes)")
+            typer.echo(f"would ask {refill} ({refill.minutes} minutes)")
         return
     for one in outcome.done:
         counts = f"{sum(load.stored for load in one.loads)} rows stored" if one.loads else "nothing given"
-        click.echo(f"{one.refill}: {counts}" if one.error is None else f"{one.refill}: failed: {one.error}")
-    click.echo(
+        typer.echo(f"{one.refill}: {counts}" if one.error is None else f"{one.refill}: failed: {one.error}")
+    typer.echo(
         f"{outcome.filled_minutes} minutes filled; of {outcome.asked_minutes} that were known to be missing,"
         f" {outcome.remaining_minutes} remain"
     )
     for gap in outcome.remaining[:_SHOWN]:
-        click.echo(f"remains: {_line(gap)}")
+        typer.echo(f"remains: {_line(gap)}")
 
 
 def _to_json(outcome: Backfill) -> dict[str, object]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE, INSTANT
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import parse_date, parse_instant, refuse_reversed
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -21,16 +22,22 @@ _LAST: Final = dt.date(2999, 12, 31)
 """Before and after every trade date."""
 
 
-@click.command()
-@click.option("--dataset", help="Only this table, e.g. options_ticks.")
-@click.option("--date", "trade_date", type=DATE, help="Only this trade date.")
-@click.option("--since", type=INSTANT, help="Only changes known from this instant on, e.g. 2025-08-14T18:00+05:30.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
 def corrections(
-    dataset: str | None,
-    trade_date: dt.date | None,
-    since: dt.datetime | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    *,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this table, e.g. options_ticks.")] = None,
+    trade_date: Annotated[
+        dt.date | None, typer.Option("--date", help="Only this trade date.", parser=parse_date)
+    ] = None,
+    since: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            "--since",
+            help="Only changes known from this instant on, e.g. 2025-08-14T18:00+05:30.",
+            parser=parse_instant,
+            metavar="<instant>",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """List every value that a later load corrected or retired.
 
@@ -41,49 +48,61 @@ def corrections(
 
     warehouse = open_warehouse(load_settings())
     found = history.corrections(warehouse, dataset=dataset, trade_date=trade_date, since=since)
-    _show(found, as_json=as_json, nothing="no corrections")
+    _show(found, "corrections", as_json=as_json)
 
 
-@click.command()
-@click.option("--dataset", required=True, help="Table, e.g. options_ticks.")
-@click.option("--known-from", type=INSTANT, required=True, help="Earlier knowledge time, e.g. 2025-08-14T18:00+05:30.")
-@click.option("--known-to", type=INSTANT, required=True, help="Later knowledge time.")
-@click.option("--start-date", type=DATE, help="First trade date, inclusive; default the first there is.")
-@click.option("--end-date", type=DATE, help="Last trade date, inclusive; default the last there is.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
 def diff(
-    dataset: str,
-    known_from: dt.datetime,
-    known_to: dt.datetime,
-    start_date: dt.date | None,
-    end_date: dt.date | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    *,
+    dataset: Annotated[str, typer.Option("--dataset", help="Table, e.g. options_ticks.")],
+    known_from: Annotated[
+        dt.datetime,
+        typer.Option(
+            "--known-from",
+            help="Earlier knowledge time, e.g. 2025-08-14T18:00+05:30.",
+            parser=parse_instant,
+            metavar="<instant>",
+        ),
+    ],
+    known_to: Annotated[
+        dt.datetime, typer.Option("--known-to", help="Later knowledge time.", parser=parse_instant, metavar="<instant>")
+    ],
+    start_date: Annotated[
+        dt.date | None,
+        typer.Option(
+            "--start-date", help="First trade date, inclusive; default the first there is.", parser=parse_date
+        ),
+    ] = None,
+    end_date: Annotated[
+        dt.date | None,
+        typer.Option("--end-date", help="Last trade date, inclusive; default the last there is.", parser=parse_date),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """Compare what was known of a dataset at two instants.
 
     One line a value that was added, removed or changed between them.
     """
-    if known_from > known_to:
-        raise click.UsageError(f"--known-from {known_from} is later than --known-to {known_to}; exchange the two")
+    refuse_reversed("--known-from", known_from, "--known-to", known_to)
     first, last = start_date or _FIRST, end_date or _LAST
-    if first > last:
-        raise click.UsageError(f"--start-date {first} is later than --end-date {last}; exchange the two")
+    refuse_reversed("--start-date", first, "--end-date", last)
 
     from pipeline_defs.warehouse import history  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     warehouse = open_warehouse(load_settings())
     found = history.changes_between(warehouse, dataset, known_from, known_to, start_date=first, end_date=last)
-    _show(found, as_json=as_json, nothing="no differences")
+    _show(found, "differences", as_json=as_json)
 
 
-def _show(found: pl.DataFrame, *, as_json: bool, nothing: str) -> None:
-    """Print a report line by line; that there is nothing to print is a message, not data."""
-    if found.is_empty():
-        click.echo(nothing, err=as_json)
-        return
-    for line in _json_lines(found) if as_json else _table(found):
-        click.echo(line)
+def _show(found: pl.DataFrame, what: str, *, as_json: bool) -> None:
+    """Print a report line by line."""
+    if as_json:
+        print_json_list(what, _json_lines(found))
+    elif found.is_empty():
+        typer.echo(f"no {what}")
+    else:
+        for line in _table(found):
+            typer.echo(line)
 
 
 def _json_lines(found: pl.DataFrame) -> Iterator[str]:

@@ -1,147 +1,167 @@
-"""``pipeline import`` and ``pipeline quarantine``: rows in, and the rows that were refused."""
+"""``pipeline import``, ``ingest``, ``replay`` and ``quarantine``: rows in, and the rows that were refused."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
-from pipeline_defs.cli.progress import progress_bar
-from pipeline_defs.errors import PipelineError
+from pipeline_defs.cli.importing import (
+    Bundle,
+    DryRun,
+    EndDate,
+    Exchange,
+    IbClientId,
+    IbHost,
+    IbPort,
+    Kind,
+    Mapping,
+    MarketOption,
+    PathOption,
+    Reread,
+    StartDate,
+    Underlying,
+    run_import,
+    split_names,
+)
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import AsJson, BarLengths
 from pipeline_defs.settings import load_settings
 
-if TYPE_CHECKING:
-    import datetime as dt
 
-    from pipeline_defs.rehearsing import FileOutcome
-    from pipeline_defs.schema.batches import ImportRequest, Source
-    from pipeline_defs.warehouse.reports import LoadReport
-
-
-@click.command("import")
-@click.option("--source", "source_name", required=True, help="Adapter, e.g. nse-csv.")
-@click.option("--path", type=click.Path(path_type=Path), help="File or folder to read.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="What the columns of one's own files mean (TOML).")
-@click.option("--underlying", help="Only this underlying.")
-@click.option("--table", "tables", multiple=True, help="Only this table of an API; may be repeated.")
-@click.option("--start-date", type=DATE, help="First trade date, inclusive.")
-@click.option("--end-date", type=DATE, help="Last trade date, inclusive.")
-@click.option("--reread", is_flag=True, help="Also read, or ask for, what is known and stored already.")
-@click.option("--dry-run", is_flag=True, help="Read and judge everything, and show how; store nothing. Files only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_data(
-    source_name: str,
-    path: Path | None,
-    mapping: Path | None,
-    underlying: str | None,
-    tables: tuple[str, ...],
-    start_date: dt.date | None,
-    end_date: dt.date | None,
-    reread: bool,  # noqa: FBT001 -- click passes flags by name
-    dry_run: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    *,
+    source_name: Annotated[str, typer.Option("--source", help="Adapter, e.g. nse-csv.")],
+    path: PathOption = None,
+    mapping: Mapping = None,
+    underlying: Underlying = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            help="Instrument of an API in place of the universe file's; repeated, or a,b,c.",
+            metavar="<symbol>",
+        ),
+    ] = None,
+    kind: Kind = None,
+    market: MarketOption = None,
+    exchange: Exchange = None,
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", help="Only this table of an API; may be repeated.", metavar="<table>")
+    ] = None,
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    bundle: Bundle = None,
+    ib_host: IbHost = None,
+    ib_port: IbPort = None,
+    ib_client_id: IbClientId = None,
+    reread: Reread = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import files or an API's data into the warehouse.
 
-    Exit code 0 only if every partition was stored (or is confirmed empty), or would be.
+    Exit code 0 only if every partition was stored (or is confirmed empty), or would be. The import is a run of the
+    Dagster instance: 'pipeline ui' shows it.
     """
-    from pipeline_defs.schema.batches import ImportRequest  # noqa: PLC0415 -- polars takes a moment to load
-    from pipeline_defs.sources.registry import get_source  # noqa: PLC0415
-    from pipeline_defs.storage.raw_archive import open_raw_archive  # noqa: PLC0415
-    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
-    from pipeline_defs.warehouse.loading import import_source  # noqa: PLC0415
-    from pipeline_defs.warehouse.reports import refuse_damage  # noqa: PLC0415
+    from pipeline_defs.ingesting import ImportOrder  # noqa: PLC0415 -- polars takes a moment to load
 
-    reports: list[LoadReport] = []
-    try:
-        source = get_source(source_name, **({} if mapping is None else {"mapping": str(mapping)}))
-        if dry_run:
-            _rehearse(source, ImportRequest(start_date, end_date, underlying, path), as_json=as_json)
-            return
-        settings = load_settings()
-        archive = open_raw_archive(settings, source.name)
-        wanted = frozenset(tables) or None
-        request = ImportRequest(start_date, end_date, underlying, path, tables=wanted, archive=archive)
-        warehouse = open_warehouse(settings)
-        with progress_bar(quiet=as_json) as shown:
-            for report in import_source(warehouse, source, request, reread=reread, on_progress=shown.on_progress):
-                reports.append(report)
-                if not as_json:
-                    shown.say(_line(report))
-        refuse_damage(reports)
-    except PipelineError as error:
-        if as_json and not dry_run:
-            click.echo(json.dumps({"loads": [report.to_json() for report in reports], "error": str(error)}))
-        raise
-    if as_json:
-        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
-
-
-def _rehearse(source: Source, request: ImportRequest, *, as_json: bool) -> None:
-    """Show what an import would do; end with exit code 1 if it would not store everything."""
-    from pipeline_defs.rehearsing import rehearse  # noqa: PLC0415 -- keeps --help quick
-
-    told = rehearse(source, request)
-    if as_json:
-        click.echo(json.dumps(told.to_json(), ensure_ascii=False))
-    else:
-        for file in told.files:
-            _show_file(file)
-        for one in told.partitions:
-            outcome = "would be stored" if one.damage is None else f"nothing would be stored: {one.damage}"
-            place = f"{one.dataset} {one.trade_date} {_resolution(one.bar_seconds)}"
-            click.echo(f"{place}: {one.good} good, {one.refused} refused; {outcome}")
-        if told.first_refused:
-            click.echo(f"the first {len(told.first_refused)} refused lines:")
-        for line in told.first_refused:
-            click.echo(f"  {line}")
-    if told.error is not None:
-        raise told.error
-    if not told.is_importable:
-        raise SystemExit(1)
-
-
-def _show_file(file: FileOutcome) -> None:
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(file.refused.items())) or "none refused"
-    preview = file.preview
-    click.echo(f"{file.path}{'' if preview is None else f' ({preview.layout})'}: {file.good} good; {refused}")
-    if preview is None:
-        return
-    for column in preview.columns:
-        values = ", ".join(
-            f"{text!r}" + (" is blank" if not text else " cannot be read" if read is None else f" = {read}")
-            for text, read in column.values
-        )
-        click.echo(f"  {column.column} -> {column.field} ({column.kind}): {values or 'no row'}")
-    if preview.fixed:
-        click.echo(f"  in all rows: {', '.join(f'{name} = {value}' for name, value in preview.fixed.items())}")
-    if preview.left_alone:
-        click.echo(f"  left alone: {', '.join(preview.left_alone)}")
-
-
-def _resolution(bar_seconds: int) -> str:
-    return {0: "ticks", 60: "minute", 86_400: "daily"}.get(bar_seconds, f"{bar_seconds} s")
-
-
-def _line(report: LoadReport) -> str:
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(report.quarantined.items())) or "none refused"
-    resolution = _resolution(report.bar_seconds)
-    asked = "" if report.calls is None else f"; cache {report.cache}, {report.calls} calls"
-    return (
-        f"load {report.load_id}: {report.dataset} {report.trade_date} {resolution}: {report.status};"
-        f" read {report.read}, stored {report.stored}, unchanged {report.unchanged}, corrected {report.corrected},"
-        f" retired {report.retired}; {refused}{asked}"
+    order = ImportOrder(
+        source=source_name,
+        path=path,
+        mapping=mapping,
+        underlying=underlying,
+        tables=split_names(tables),
+        symbols=split_names(symbols),
+        kind=kind,
+        market=market,
+        exchange=exchange,
+        start_date=start_date,
+        end_date=end_date,
+        reread=reread,
+        bundle=bundle,
+        ib_host=ib_host,
+        ib_port=ib_port,
+        ib_client_id=ib_client_id,
     )
+    run_import(order, dry_run=dry_run, as_json=as_json)
 
 
-@click.command()
-@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
-@click.option("--force", is_flag=True, help="Also if a newer load has filled the partition: it becomes what it was.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def replay(load_id: int, force: bool, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def ingest(
+    *,
+    source_name: Annotated[
+        str, typer.Argument(help="yfinance, ccxt, polygon, zerodha, interactive-brokers, csv, …", metavar="SOURCE")
+    ],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option("--symbols", help="As the source writes them: AAPL,MSFT or BTC/USDT.", metavar="<symbols>"),
+    ] = None,
+    bundle: Bundle = None,
+    frequency: Annotated[
+        BarLengths | None,
+        typer.Option(
+            "--frequency",
+            help="Length of the bars: 1d, 1h, 5m, 1m. Default of an API: 1d.",
+            parser=BarLengths.parse,
+            metavar="<length>",
+        ),
+    ] = None,
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    exchange: Exchange = None,
+    market: MarketOption = None,
+    kind: Kind = None,
+    path: PathOption = None,
+    mapping: Mapping = None,
+    underlying: Underlying = None,
+    ib_host: IbHost = None,
+    ib_port: IbPort = None,
+    ib_client_id: IbClientId = None,
+    reread: Reread = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest symbols of a vendor, or files of one's own, under the name of a bundle.
+
+    The same as import, with the words of older tools. What is stored is not asked for again: run it daily. The bundle
+    can be named in exports, and in DataPortal.
+    """
+    from pipeline_defs.ingesting import ImportOrder  # noqa: PLC0415 -- polars takes a moment to load
+    from pipeline_defs.sources.registry import source_entry  # noqa: PLC0415
+
+    if frequency is not None and len(frequency.seconds) > 1:
+        raise typer.BadParameter("one ingest has bars of one length", param_hint="--frequency")
+    is_api = source_entry(source_name).source_type == "api"
+    order = ImportOrder(
+        source=source_name,
+        path=path,
+        mapping=mapping,
+        underlying=underlying,
+        symbols=split_names(symbols),
+        kind=kind,
+        market=market,
+        exchange=exchange,
+        frequency="1d" if frequency is None and is_api else None if frequency is None else frequency.text,
+        start_date=start_date,
+        end_date=end_date,
+        reread=reread,
+        bundle=bundle,
+        ib_host=ib_host,
+        ib_port=ib_port,
+        ib_client_id=ib_client_id,
+    )
+    run_import(order, dry_run=dry_run, as_json=as_json)
+
+
+def replay(
+    *,
+    load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if a newer load has filled the partition: it becomes what it was.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Import once more what a load read, from the raw archive.
 
     Nothing changes unless the code that reads it, or the rows, have changed since.
@@ -152,20 +172,25 @@ def replay(load_id: int, force: bool, as_json: bool) -> None:  # noqa: FBT001 --
     settings = load_settings()
     reports = list(replay_load(open_warehouse(settings), settings, load_id, force=force))
     if as_json:
-        click.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
+        typer.echo(json.dumps({"loads": [report.to_json() for report in reports]}))
     else:
         for report in reports:
-            click.echo(_line(report))
+            typer.echo(report.to_line())
 
 
-@click.command()
-@click.option("--load", "load_id", type=int, required=True, help="Load id, from 'pipeline import'.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def quarantine(load_id: int, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def quarantine(
+    *,
+    load_id: Annotated[int, typer.Option("--load", help="Load id, from 'pipeline import'.")],
+    as_json: AsJson = False,
+) -> None:
     """List the lines of a load that were refused, with file, line and reason."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.listing import list_quarantine  # noqa: PLC0415
 
-    for line in list_quarantine(open_warehouse(load_settings()), load_id):
+    lines = list_quarantine(open_warehouse(load_settings()), load_id)
+    if as_json:
+        print_json_list("lines", (line.to_json() for line in lines))
+        return
+    for line in lines:
         place = line.file if line.member is None else f"{line.file}!{line.member}"
-        click.echo(line.to_json() if as_json else f"{place}:{line.line}: {line.reason}: {line.text}")
+        typer.echo(f"{place}:{line.line}: {line.reason}: {line.text}")

@@ -5,57 +5,58 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
+from pipeline_defs.cli.options import AsJson, refusal
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    from pipeline_defs.warehouse.maintenance import StorageChange
+    from pipeline_defs.warehouse.maintenance import StorageChange, StoragePolicy
 
 MOST_DIGITS = 5
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 
-class _Age(click.ParamType[dt.timedelta]):
-    """An age as a number and a unit."""
+def parse_age(value: str | dt.timedelta) -> dt.timedelta:
+    """Read an age as a number and a unit; ``forever`` and ``never`` are the longest.
 
-    name = "age"
+    Raises
+    ------
+    ValueError
+        If it is none; the message says what was expected.
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dt.timedelta:
-        """Turn the text into an age; ``forever`` and ``never`` into the longest."""
-        if isinstance(value, dt.timedelta):
-            return value
-        text = str(value).lower()
-        if text in {"forever", "never"}:
-            return dt.timedelta.max
-        found = re.fullmatch(r"(\d+)([dwmy])", text)
-        if found is None or len(found[1]) > MOST_DIGITS:
-            self.fail(f"{value!r} is not an age; expected days, weeks, months or years, e.g. 30d or 5y", param, ctx)
-        return dt.timedelta(days=int(found[1]) * DAYS[found[2]])
+    """
+    if isinstance(value, dt.timedelta):
+        return value
+    text = value.lower()
+    if text in {"forever", "never"}:
+        return dt.timedelta.max
+    found = re.fullmatch(r"(\d+)([dwmy])", text)
+    if found is None or len(found[1]) > MOST_DIGITS:
+        raise refusal(f"{value!r} is not an age; expected days, weeks, months or years, e.g. 30d or 5y")
+    return dt.timedelta(days=int(found[1]) * DAYS[found[2]])
 
 
-AGE = _Age()
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def maintain(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def maintain(
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Compress old observations and delete those past their retention, as the policies say."""
     from pipeline_defs.warehouse import maintenance  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     report = maintenance.maintain(open_warehouse(load_settings()))
     if as_json:
-        click.echo(json.dumps(report.to_json()))
+        typer.echo(json.dumps(report.to_json()))
         return
     for change in report.changes:
-        click.echo(_line(change))
+        typer.echo(_line(change))
     if not report.changes:
-        click.echo("nothing to do")
+        typer.echo("nothing to do")
     if not report.can_compress:
-        click.echo("this server does not compress: that takes full TimescaleDB")
+        typer.echo("this server does not compress: that takes full TimescaleDB")
 
 
 def _line(change: StorageChange) -> str:
@@ -68,11 +69,26 @@ def _line(change: StorageChange) -> str:
     return f"{change.table}: {change.action} {change.object}{sizes}{rows}"
 
 
-@click.command()
-@click.argument("table", required=False)
-@click.option("--compress-after", type=AGE, help="Age at which it is compressed, e.g. 30d; or never.")
-@click.option("--keep", "keep_for", type=AGE, help="Age at which it is deleted, e.g. 5y; or forever.")
-def retention(table: str | None, compress_after: dt.timedelta | None, keep_for: dt.timedelta | None) -> None:
+def retention(
+    *,
+    table: Annotated[str | None, typer.Argument(help="Table whose policy is changed; default: only show.")] = None,
+    compress_after: Annotated[
+        dt.timedelta | None,
+        typer.Option(
+            "--compress-after",
+            help="Age at which it is compressed, e.g. 30d; or never.",
+            parser=parse_age,
+            metavar="<age>",
+        ),
+    ] = None,
+    keep_for: Annotated[
+        dt.timedelta | None,
+        typer.Option(
+            "--keep", help="Age at which it is deleted, e.g. 5y; or forever.", parser=parse_age, metavar="<age>"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the policies of storage, or change that of a table.
 
     Nothing happens to any row before the next 'pipeline db maintain'.
@@ -90,16 +106,28 @@ def retention(table: str | None, compress_after: dt.timedelta | None, keep_for: 
                 table, _changed(old.compress_after, compress_after), _changed(old.keep_for, keep_for)
             ),
         )
-    for policy in maintenance.list_policies(warehouse):
+    policies = maintenance.list_policies(warehouse)
+    if as_json:
+        typer.echo(json.dumps({"policies": [_policy(policy) for policy in policies]}))
+        return
+    for policy in policies:
         compressed = _days("compressed after", policy.compress_after, "never compressed")
         kept = _days("deleted after", policy.keep_for, "kept forever")
-        click.echo(f"{policy.table:<16} {compressed}, {kept}")
+        typer.echo(f"{policy.table:<16} {compressed}, {kept}")
 
 
 def _changed(old: dt.timedelta | None, new: dt.timedelta | None) -> dt.timedelta | None:
     if new is None:
         return old
     return None if new == dt.timedelta.max else new
+
+
+def _policy(policy: StoragePolicy) -> dict[str, object]:
+    return {
+        "table": policy.table,
+        "compress_after_days": None if policy.compress_after is None else policy.compress_after.days,
+        "keep_for_days": None if policy.keep_for is None else policy.keep_for.days,
+    }
 
 
 def _days(what: str, age: dt.timedelta | None, otherwise: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
+import typer
 
 from pipeline_defs.progress import OnProgress, Step, ignore
 
@@ -51,7 +51,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Shown]:
 
     """
     if quiet or not sys.stderr.isatty():
-        yield Shown(ignore, click.echo)
+        yield Shown(ignore, typer.echo)
         return
     from rich.console import Console  # noqa: PLC0415 -- only where somebody looks
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
@@ -66,7 +66,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Shown]:
     # Standard output stays the command's own: it may be a file.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bars:
         task = bars.add_task("begins", total=None)
-        yield Shown(lambda step: _update(bars, task, step), _say(console) if sys.stdout.isatty() else click.echo)
+        yield Shown(lambda step: _update(bars, task, step), _say(console) if sys.stdout.isatty() else typer.echo)
 
 
 def _update(bars: Progress, task: TaskID, step: Step) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.json_lists import print_json_list
+from pipeline_defs.cli.options import OnlySource, parse_date
+from pipeline_defs.errors import PipelineError, UnknownNameError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from pipeline_defs.quality.results import StoredCheck, StoredFailure
@@ -22,27 +25,23 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 
-@click.command()
-@click.option("--dataset", help="Only this table, e.g. options_ticks.")
-@click.option("--source", help="Only this source, e.g. nse-csv.")
-@click.option("--date", "trade_date", type=DATE, help="Only this trade date.")
-@click.option("--check", help="Only this check, e.g. outliers.")
-@click.option("--run", "check_now", is_flag=True, help="Check the partitions first; without it, only look.")
-@click.option("--failures", is_flag=True, help="Show the failing rows as well.")
-@click.option("--all", "show_all", is_flag=True, help="List what passed as well.")
-@click.option("--history", is_flag=True, help="List earlier results, too, and not only the newest of each check.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instants in UTC.")
 def quality(
-    dataset: str | None,
-    source: str | None,
-    trade_date: dt.date | None,
-    check: str | None,
     *,
-    check_now: bool,
-    failures: bool,
-    show_all: bool,
-    history: bool,
-    as_json: bool,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this table, e.g. options_ticks.")] = None,
+    source: OnlySource = None,
+    trade_date: Annotated[
+        dt.date | None, typer.Option("--date", help="Only this trade date.", parser=parse_date)
+    ] = None,
+    check: Annotated[str | None, typer.Option("--check", help="Only this check, e.g. outliers.")] = None,
+    check_now: Annotated[
+        bool, typer.Option("--run", help="Check the partitions first; without it, only look.")
+    ] = False,
+    failures: Annotated[bool, typer.Option("--failures", help="Show the failing rows as well.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="List what passed as well.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="List earlier results, too, and not only the newest of each check.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, instants in UTC.")] = False,
 ) -> None:
     """List what is wrong with stored data, the gravest first.
 
@@ -54,7 +53,6 @@ def quality(
 
     settings = load_settings()
     _refuse_unknown(dataset, check)
-    source = None if source is None else source.replace("-", "_")
     warehouse = open_warehouse(settings)
     if check_now:
         _check(warehouse, settings, dataset, source, trade_date)
@@ -63,20 +61,23 @@ def quality(
     )
     shown = [result for result in found if show_all or not result.passed]
     rows = results.list_failures(warehouse, [result.check_id for result in shown]) if failures else {}
-    for line in _json_lines(shown, rows, failures=failures) if as_json else _lines(shown, rows):
-        click.echo(line)
-    click.echo(_summary(found), err=as_json)
+    if as_json:
+        print_json_list("results", _json_lines(shown, rows, failures=failures))
+    else:
+        for line in _lines(shown, rows):
+            typer.echo(line)
+    typer.echo(_summary(found), err=as_json)
     if any(not result.passed and result.severity == "error" for result in found):
-        sys.exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _refuse_unknown(dataset: str | None, check: str | None) -> None:
     from pipeline_defs.quality.specs import EVERY, SPECS_BY_NAME  # noqa: PLC0415 -- keeps --help quick
 
     if dataset is not None and dataset not in EVERY:
-        raise click.UsageError(f"no dataset {dataset!r}; expected one of {', '.join(EVERY)}")
+        raise UnknownNameError("table", dataset, EVERY)
     if check is not None and check not in SPECS_BY_NAME:
-        raise click.UsageError(f"no check {check!r}; expected one of {', '.join(SPECS_BY_NAME)}")
+        raise UnknownNameError("check", check, SPECS_BY_NAME)
 
 
 def _check(
@@ -91,7 +92,7 @@ def _check(
     partitions = list_partitions(warehouse, dataset=dataset, source=source, trade_date=trade_date)
     if not partitions and dataset and source and trade_date:
         partitions = [(dataset, source, trade_date)]
-    with click.progressbar(partitions, label="checking", file=sys.stderr) as listed:
+    with typer.progressbar(partitions, label="checking", file=sys.stderr) as listed:
         for table, adapter, date in listed:
             check_partition(warehouse, table, adapter, date, market(source_market(adapter)), home=settings.home)
 
@@ -118,8 +119,7 @@ def _lines(shown: Sequence[StoredCheck], rows: dict[int, list[StoredFailure]]) -
 
 
 def _zone(source: str) -> ZoneInfo:
-    from pipeline_defs.errors import PipelineError  # noqa: PLC0415 -- keeps --help quick
-    from pipeline_defs.markets.market import market  # noqa: PLC0415
+    from pipeline_defs.markets.market import market  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.sources.registry import source_market  # noqa: PLC0415
 
     try:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
+from pipeline_defs.cli.help_page import command_group
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
 _COLUMNS = ("table", "subject", "valid_from", "tenor_days", "value", "source", "known_from")
 
 
-@click.group()
-def rates() -> None:
-    """Interest rates and dividend yields, by the trade date from which they count."""
+rates = command_group("Interest rates and dividend yields, by the trade date from which they count.")
 
 
 @rates.command("load")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.argument("file", type=click.Path(path_type=Path))
-def load(as_json: bool, file: Path) -> None:  # noqa: FBT001 -- click passes flags by name
+def load(
+    *,
+    as_json: AsJson = False,
+    file: Annotated[Path, typer.Argument(help="CSV file to read.")],
+) -> None:
     """Take the lines of a CSV; its header says whether they are rates or yields.
 
     One wrong line refuses the file. What a line replaces is kept with the time until which it was believed.
@@ -33,26 +36,28 @@ def load(as_json: bool, file: Path) -> None:  # noqa: FBT001 -- click passes fla
     report = load_rates(open_warehouse(load_settings()), given)
     told = {"table": report.table, "new": report.new, "changed": report.changed, "unchanged": report.unchanged}
     if as_json:
-        click.echo(json.dumps(told))
+        typer.echo(json.dumps(told))
         return
-    click.echo(f"{report.table}: {report.new} new, {report.changed} changed, {report.unchanged} unchanged")
+    typer.echo(f"{report.table}: {report.new} new, {report.changed} changed, {report.unchanged} unchanged")
     if report.new or report.changed:
-        click.echo("Greeks that were computed with others stay until option_greeks is materialised again")
+        typer.echo("Greeks that were computed with others stay until option_greeks is materialised again")
 
 
 @rates.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def show(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def show(
+    *,
+    as_json: AsJson = False,
+) -> None:
     """List what counts from which trade date."""
     from pipeline_defs.greeks.rates import list_rates  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     found = list_rates(open_warehouse(load_settings()))
-    for row in found:
-        texts = [None if value is None else str(value) for value in row]
-        if as_json:
-            click.echo(json.dumps(dict(zip(_COLUMNS, texts, strict=True))))
-        else:
-            click.echo("  ".join(text for text in texts[:-1] if text is not None))
-    if not found:
-        click.echo("no rates and no yields yet; load some with 'pipeline rates load FILE'", err=as_json)
+    texts = [[None if value is None else str(value) for value in row] for row in found]
+    if as_json:
+        typer.echo(json.dumps({"rates": [dict(zip(_COLUMNS, row, strict=True)) for row in texts]}))
+        return
+    for row in texts:
+        typer.echo("  ".join(text for text in row[:-1] if text is not None))
+    if not texts:
+        typer.echo("no rates and no yields yet; load some with 'pipeline rates load FILE'")

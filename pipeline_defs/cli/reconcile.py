@@ -2,71 +2,80 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import click
+import typer
 
-from pipeline_defs.cli.options import BAR_LENGTHS, DATE
+from pipeline_defs.cli.options import AsJson, BarLengths, parse_date, refuse_reversed
 from pipeline_defs.errors import WarehouseError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from pipeline_defs.reconciliation.comparing import Reconciliation
     from pipeline_defs.reconciliation.reading import Disagreement
     from pipeline_defs.warehouse.connection import Warehouse
 
-_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")
+_Table = Literal["options_ticks", "futures_ticks", "spot_prices", "equity_daily"]
 _REFEREE_NAMES: Final = ("bhavcopy", "nse_bhavcopy")
 _COUNTS: Final = ("compared", "agreeing", "disagreeing", "only_left", "only_right")
 
 
-@click.command()
-@click.option("--dataset", type=click.Choice(_TABLES), help="Table; default all.")
-@click.option("--left", help="Source, e.g. zerodha; default every two sources of the day.")
-@click.option("--right", help="The other source, or bhavcopy: the exchange's own daily file as referee.")
-@click.option("--from", "start_date", type=DATE, required=True, help="First trade date, inclusive.")
-@click.option("--to", "end_date", type=DATE, required=True, help="Last trade date, inclusive.")
-@click.option("--bars", "lengths", type=BAR_LENGTHS, help="Lengths of bars, e.g. 1m,1d; default what the sources have.")
-@click.option("--worst", default=10, show_default=True, type=click.IntRange(0), help="Disagreements to print.")
-@click.option("--assess/--stored", default=True, help="Compare now (default), or print what was found last.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def reconcile(
     *,
-    dataset: str | None,
-    left: str | None,
-    right: str | None,
-    start_date: dt.date,
-    end_date: dt.date,
-    lengths: tuple[int, ...] | None,
-    worst: int,
-    assess: bool,
-    as_json: bool,
+    dataset: Annotated[_Table | None, typer.Option("--dataset", help="Table; default all.")] = None,
+    left: Annotated[
+        str | None, typer.Option("--left", help="Source, e.g. zerodha; default every two sources of the day.")
+    ] = None,
+    right: Annotated[
+        str | None,
+        typer.Option("--right", help="The other source, or bhavcopy: the exchange's own daily file as referee."),
+    ] = None,
+    start_date: Annotated[dt.date, typer.Option("--from", help="First trade date, inclusive.", parser=parse_date)],
+    end_date: Annotated[dt.date, typer.Option("--to", help="Last trade date, inclusive.", parser=parse_date)],
+    lengths: Annotated[
+        BarLengths | None,
+        typer.Option(
+            "--bars",
+            help="Lengths of bars, e.g. 1m,1d; default what the sources have.",
+            parser=BarLengths.parse,
+            metavar="<lengths>",
+        ),
+    ] = None,
+    worst: Annotated[int, typer.Option("--worst", help="Disagreements to print.", min=0)] = 10,
+    assess: Annotated[
+        bool,
+        typer.Option(
+            "--assess/--stored", help="Compare now (default), or print what was found last.", show_default=False
+        ),
+    ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two sources over trade dates, bar by bar, with tolerances.
 
     The outcome is stored and printed; nothing that a source said is changed. Which source an export takes is the
     declared precedence.
     """
-    if start_date > end_date:
-        raise click.UsageError(f"--from {start_date} is later than --to {end_date}; exchange the two")
+    refuse_reversed("--from", start_date, "--to", end_date)
     from pipeline_defs.reconciliation import reading  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     left, right = _source(left), _source(right)
     warehouse = open_warehouse(load_settings())
     if assess:
-        made = _assess(warehouse, (dataset, left, right), start_date, end_date, lengths)
+        made = _assess(
+            warehouse, (dataset, left, right), start_date, end_date, None if lengths is None else lengths.seconds
+        )
     else:
         made = [
             one
             for one in reading.stored_reconciliations(
                 warehouse, dataset=dataset, left=left, right=right, start_date=start_date, end_date=end_date
             )
-            if lengths is None or one.bar_seconds in lengths
+            if lengths is None or one.bar_seconds in lengths.seconds
         ]
     if not made:
         raise WarehouseError(
@@ -87,10 +96,10 @@ def reconcile(
             "worst": [one.to_json() for one in listed],
             "look_alikes": [one.to_json() for one in alike],
         }
-        click.echo(json.dumps(content))
+        typer.echo(json.dumps(content))
         return
     for line in (*_report(made, totals), "", *_worst(listed), *map(str, alike)):
-        click.echo(line)
+        typer.echo(line)
 
 
 def _source(name: str | None) -> str | None:

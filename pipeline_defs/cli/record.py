@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import load_settings
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.reports import LoadReport
 
 
-@click.command()
-@click.option("--source", "source_name", required=True, help="A source that streams, e.g. zerodha.")
-@click.option("--table", required=True, help="What to record, e.g. options_ticks.")
-@click.option("--flush-seconds", default=5.0, show_default=True, help="How often what was heard is stored.")
-def record(source_name: str, table: str, flush_seconds: float) -> None:
+def record(
+    *,
+    source_name: Annotated[str, typer.Option("--source", help="A source that streams, e.g. zerodha.")],
+    table: Annotated[str, typer.Option("--table", help="What to record, e.g. options_ticks.")],
+    flush_seconds: Annotated[float, typer.Option("--flush-seconds", help="How often what was heard is stored.")] = 5.0,
+) -> None:
     """Record a stream until Ctrl-C (or SIGTERM); one process for each source and table.
 
     What is heard goes through the same import path as history, in a load every few seconds. A lost connection, or the
@@ -43,11 +44,11 @@ def record(source_name: str, table: str, flush_seconds: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     recorder = Recorder(open_warehouse(load_settings()), source, dataset, listed, flush_seconds)
-    click.echo(f"recording {len(listed)} instruments of {source.name} into {table}; Ctrl-C ends it", err=True)
+    typer.echo(f"recording {len(listed)} instruments of {source.name} into {table}; Ctrl-C ends it", err=True)
     stored = recorder.run(stop, _tell)
-    click.echo(f"{stored} rows stored")
+    typer.echo(f"{stored} rows stored")
 
 
 def _tell(report: LoadReport) -> None:
     refused = sum(report.quarantined.values())
-    click.echo(f"load {report.load_id}: {report.trade_date} stored {report.stored}, refused {refused}")
+    typer.echo(f"load {report.load_id}: {report.trade_date} stored {report.stored}, refused {refused}")

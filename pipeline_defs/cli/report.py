@@ -5,23 +5,28 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
-from pipeline_defs.cli.options import INSTANT
+from pipeline_defs.cli.options import AsJson, parse_instant
 from pipeline_defs.settings import load_settings
 
 
-@click.command()
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
-@click.option("--sessions", default=250, show_default=True, help="How many sessions of each market to look at.")
-@click.option("--now", type=INSTANT, help="Judge what is due at this instant; default: the present.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def report(
-    output: Path,
-    sessions: int,
-    now: dt.datetime | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
+    *,
+    output: Annotated[Path, typer.Option("--output", help="HTML file to write.")],
+    sessions: Annotated[int, typer.Option("--sessions", help="How many sessions of each market to look at.")] = 250,
+    now: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            "--now",
+            help="Judge what is due at this instant; default: the present.",
+            parser=parse_instant,
+            metavar="<instant>",
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write what the warehouse holds, how fresh, whole and good it is, as one HTML file.
 
@@ -36,6 +41,6 @@ def report(
     size_bytes = write_report(built, output)
     if as_json:
         told = {name: fact.value for name, fact in built.facts().items()}
-        click.echo(json.dumps({"path": str(output), "size_bytes": size_bytes, "made_at": built.made_at, "facts": told}))
+        typer.echo(json.dumps({"path": str(output), "size_bytes": size_bytes, "made_at": built.made_at, "facts": told}))
     else:
-        click.echo(f"{output}: {size_bytes:,} bytes, as of {built.made_at}")
+        typer.echo(f"{output}: {size_bytes:,} bytes, as of {built.made_at}")

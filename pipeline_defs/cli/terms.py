@@ -5,37 +5,34 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.help_page import command_group
+from pipeline_defs.cli.options import AsJson, parse_date
 from pipeline_defs.settings import load_settings
 
 _NOON = dt.time(12)
 _LINES_SHOWN = 20
 
 
-@click.group()
-def terms() -> None:
-    """Lot sizes, ticks, expiries and names of contracts, by trade date."""
+terms = command_group("Lot sizes, ticks, expiries and names of contracts, by trade date.")
 
 
 @terms.command("import")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["kite", "udiff", "csv"]),
-    required=True,
-    help="Instruments dump, the exchange's day file, or a list of your own.",
-)
-@click.option("--as-of", type=DATE, help="Trade date of the file, where it does not say so itself.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.argument("file", type=click.Path(path_type=Path))
 def import_terms(
-    format_name: str,
-    as_of: dt.date | None,
-    as_json: bool,  # noqa: FBT001 -- click passes flags by name
-    file: Path,
+    *,
+    format_name: Annotated[
+        Literal["kite", "udiff", "csv"],
+        typer.Option("--format", help="Instruments dump, the exchange's day file, or a list of your own."),
+    ],
+    as_of: Annotated[
+        dt.date | None,
+        typer.Option("--as-of", help="Trade date of the file, where it does not say so itself.", parser=parse_date),
+    ] = None,
+    as_json: AsJson = False,
+    file: Annotated[Path, typer.Argument(help="File to read.")],
 ) -> None:
     """Take what a FILE says about contracts; files may come in any order.
 
@@ -48,24 +45,26 @@ def import_terms(
     delivery = read_terms(format_name, file.expanduser().absolute(), as_of)
     report = apply_terms(open_warehouse(load_settings()), delivery)
     if as_json:
-        click.echo(json.dumps(report.to_json()))
+        typer.echo(json.dumps(report.to_json()))
         return
-    click.echo(
+    typer.echo(
         f"terms load {report.terms_load_id}: {report.source}; read {report.read}, new {report.new},"
         f" changed {report.changed}, unchanged {report.unchanged}, refused {len(report.refused)};"
         f" {report.closed} terms closed, {report.merged} instruments merged"
     )
     for line, reason in sorted(report.refused.items())[:_LINES_SHOWN]:
-        click.echo(f"{file}:{line}: {reason}", err=True)
+        typer.echo(f"{file}:{line}: {reason}", err=True)
     if len(report.refused) > _LINES_SHOWN:
-        click.echo(f"... and {len(report.refused) - _LINES_SHOWN} more lines; --json lists all", err=True)
+        typer.echo(f"... and {len(report.refused) - _LINES_SHOWN} more lines; --json lists all", err=True)
 
 
 @terms.command()
-@click.argument("symbol")
-@click.option("--at", "day", type=DATE, required=True, help="Trade date.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(symbol: str, day: dt.date, as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def show(
+    *,
+    symbol: Annotated[str, typer.Argument(help="A name, or an instrument id.")],
+    day: Annotated[dt.date, typer.Option("--at", help="Trade date.", parser=parse_date)],
+    as_json: AsJson = False,
+) -> None:
     """Show what SYMBOL (a name, or an instrument id) was on a trade date."""
     from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415 -- keeps --help quick
     from pipeline_defs.warehouse.contract_master.terms import terms_at  # noqa: PLC0415
@@ -75,8 +74,8 @@ def show(symbol: str, day: dt.date, as_json: bool) -> None:  # noqa: FBT001 -- c
     wanted = int(symbol) if symbol.isdecimal() else symbol
     found = terms_at(open_warehouse(load_settings()), wanted, dt.datetime.combine(day, _NOON, EXCHANGE_ZONE)).to_json()
     if as_json:
-        click.echo(json.dumps(found))
+        typer.echo(json.dumps(found))
         return
     for name, value in found.items():
         if value is not None:
-            click.echo(f"{name}: {value}")
+            typer.echo(f"{name}: {value}")

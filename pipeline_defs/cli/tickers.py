@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-import click
+import typer
 
-from pipeline_defs.cli.options import DATE
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.options import parse_date
 from pipeline_defs.errors import TickerError
 
-if TYPE_CHECKING:
-    import datetime as dt
 
-
-@click.command()
-@click.option(
-    "--grammar", type=click.Choice(["gdfl", "exchange", "auto"]), required=True, help="How names are written."
-)
-@click.option("--trade-date", type=DATE, required=True, help="The day on which the name was used.")
-@click.argument("names", metavar="TICKER...", nargs=-1, required=True)
-@click.pass_context
-def tickers(context: click.Context, grammar: str, trade_date: dt.date, names: tuple[str, ...]) -> None:
+def tickers(
+    *,
+    grammar: Annotated[Literal["gdfl", "exchange", "auto"], typer.Option("--grammar", help="How names are written.")],
+    trade_date: Annotated[
+        dt.date, typer.Option("--trade-date", help="The day on which the name was used.", parser=parse_date)
+    ],
+    names: Annotated[list[str], typer.Argument(metavar="TICKER", help="Names to read.")],
+) -> None:
     """Read tickers; print one JSON line each, exit 1 if any could not be read."""
     from pipeline_defs.markets.tickers.grammars import parse_auto, parse_ticker  # noqa: PLC0415 -- keeps --help quick
 
@@ -32,9 +31,9 @@ def tickers(context: click.Context, grammar: str, trade_date: dt.date, names: tu
                 contract = parse_auto(name, trade_date)
             else:
                 contract = parse_ticker(name, "gdfl" if grammar == "gdfl" else "exchange", trade_date)
-            click.echo(contract.to_json_line())
+            typer.echo(contract.to_json_line())
         except TickerError as error:
             failed = True
-            click.echo(json.dumps({"ticker": name, "error": str(error)}, ensure_ascii=False))
+            typer.echo(json.dumps({"ticker": name, "error": str(error)}, ensure_ascii=False))
     if failed:
-        context.exit(1)
+        raise typer.Exit(ExitCode.FAILED)

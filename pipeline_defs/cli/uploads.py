@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 
-import click
+import typer
 
+from pipeline_defs.cli.exit_codes import ExitCode
+from pipeline_defs.cli.options import AsJson
 from pipeline_defs.settings import load_settings
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def uploads(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by name
+def uploads(
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Take in the files of the folder 'uploads' of PIPELINE_HOME, each with the mapping beside it.
 
     Each is moved to 'done' or 'rejected' there, with a report beside it. Exit code 0 only if nothing was rejected.
@@ -28,18 +31,18 @@ def uploads(as_json: bool) -> None:  # noqa: FBT001 -- click passes flags by nam
             "arriving": taken.arriving,
             "failures": [{"name": name, "error": str(error)} for name, error in taken.failures],
         }
-        click.echo(json.dumps(told))
+        typer.echo(json.dumps(told))
     else:
         for outcome in taken.outcomes:
             counts = ", ".join(f"{name} {count}" for name, count in outcome.counts().items())
-            click.echo(f"{outcome.name}: {'rejected' if outcome.is_rejected else 'done'}; {counts}; {outcome.report}")
+            typer.echo(f"{outcome.name}: {'rejected' if outcome.is_rejected else 'done'}; {counts}; {outcome.report}")
         for name in taken.arriving:
-            click.echo(f"{name}: still arriving, left for the next time")
+            typer.echo(f"{name}: still arriving, left for the next time")
         if not taken.outcomes and not taken.arriving and not taken.failures:
-            click.echo(f"nothing waits in {settings.uploads_dir}")
+            typer.echo(f"nothing waits in {settings.uploads_dir}")
     for outcome in taken.rejected:
-        click.echo(f"rejected: {outcome.error}", err=True)
+        typer.echo(f"rejected: {outcome.error}", err=True)
     for name, error in taken.failures:
-        click.echo(f"{name} stays where it is: {error}", err=True)
+        typer.echo(f"{name} stays where it is: {error}", err=True)
     if taken.rejected or taken.failures:
-        raise SystemExit(1)
+        raise typer.Exit(ExitCode.FAILED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from pipeline_defs.schema.exporters import Exporter
@@ -25,6 +25,7 @@ EXPORTERS: Final = {
 
 FURTHER_EXPORTERS: Final = {
     "nautilus-2": "pipeline_defs.exports.nautilus.exporter:Nautilus2Exporter",
+    "rustybt": "pipeline_defs.exports.rustybt.exporter:RustybtExporter",
 }
 """Formats that need an environment of their own to be verified: for whoever names them, without an asset."""
 
@@ -43,12 +44,12 @@ def get_exporter(name: str) -> Exporter:
 
     Raises
     ------
-    ConfigurationError
+    UnknownNameError
         If no format has that name.
 
     """
     known = EXPORTERS | FURTHER_EXPORTERS
     if name not in known:
-        raise ConfigurationError(f"export format was {name!r}, expected one of {', '.join(sorted(known))}")
+        raise UnknownNameError("export format", name, known)
     module, _, class_name = known[name].partition(":")
     return cast("Exporter", getattr(import_module(module), class_name)())

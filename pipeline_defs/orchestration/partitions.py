@@ -139,6 +139,26 @@ def _session_partitions(first: dt.date, market_name: str) -> dg.TimeWindowPartit
     )
 
 
+def has_session_partition(trade_date: dt.date, market_name: str = "NSE") -> bool:
+    """Tell whether a day is one of `session_partitions`: Dagster's own answer takes many times as long.
+
+    Parameters
+    ----------
+    trade_date : datetime.date
+        Any day.
+    market_name : str, default "NSE"
+        Whose.
+
+    Returns
+    -------
+    bool
+
+    """
+    of = market(market_name)
+    last = min(of.covered[1], session_calendar().last)
+    return first_partition_date() <= trade_date <= last and of.closed_reason(trade_date) is None
+
+
 def catalog_partitions() -> dg.MultiPartitionsDefinition:
     """Make one partition per month and underlying, keyed ``YYYY-MM|UNDERLYING``; the running month is one of them."""
     first = first_partition_date()

@@ -5,21 +5,30 @@ A run made here is a run like any other: it stands in the UI with its events, me
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import uuid
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef  # the only way to change one setting of an instance
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.orchestration.instance import prepare_dagster_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
     from pipeline_defs.settings import Settings
 
+
+_KEEPS_NOTHING: Final = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 
 ROWS: Final = "dagster/partition_row_count"
 """Metadata that every asset has: rows of the partition, in Dagster's own name for it."""
@@ -75,9 +84,35 @@ class PartitionRun:
     failures: list[str] = field(default_factory=list)
 
 
-def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the persistent instance of a home; to be closed, or used as a context manager."""
-    return dg.DagsterInstance.from_config(str(prepare_dagster_home(settings)))
+def open_instance(settings: Settings, *, captures_output: bool = True) -> dg.DagsterInstance:
+    """Open the persistent instance of a home; to be closed, or used as a context manager.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where it is.
+    captures_output : bool, default True
+        Whether what steps print is kept with their run. It is taken from the whole process meanwhile: a command that
+        has a terminal to talk to cannot do without it.
+
+    Returns
+    -------
+    dagster.DagsterInstance
+
+    """
+    home = str(prepare_dagster_home(settings))
+    # Two processes that make the same SQLite files at the same moment would stumble over each other.
+    with _one_at_a_time(settings.dagster_home / ".opening"):
+        if captures_output:
+            return dg.DagsterInstance.from_config(home)
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides={"compute_logs": _KEEPS_NOTHING}))
+
+
+@contextlib.contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def materialize_partition(

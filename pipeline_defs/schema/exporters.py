@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,11 +13,48 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What confirms the exports of a format.
+
+    Parameters
+    ----------
+    name : str
+        E.g. ``nautilus_trader``.
+    version : str or None
+        The installed one; None when it is not installed.
+
+    """
+
+    name: str
+    version: str | None
+
+    @classmethod
+    def of_package(cls, package: str) -> Engine:
+        """Look up an installed package, without importing it."""
+        try:
+            return cls(package, version(package))
+        except PackageNotFoundError:
+            return cls(package, None)
+
+
 class Exporter(ABC):
     """The export port: every engine format implements this and nothing else."""
 
     name: str
     """Format name as in ``pipeline export --format``."""
+    lengths: ClassVar[str] = "any"
+    """Which lengths of bars it has a place for."""
+    ticks: ClassVar[str | None] = None
+    """What becomes of ticks; None when the format has no place for them."""
+    greeks: ClassVar[str | None] = None
+    """Where Greeks of options go; None when the format has no place for them."""
+    engine_package: ClassVar[str | None] = None
+    """Package of the engine that confirms it, where it is one."""
+
+    def engine(self) -> Engine:
+        """Tell what confirms the exports, and whether it is installed."""
+        return Engine.of_package(self.engine_package or self.name)
 
     @abstractmethod
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:

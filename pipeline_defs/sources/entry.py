@@ -5,10 +5,39 @@ Standard library only: Dagster's definitions read these, and are imported by eve
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
 OBSERVED_TABLES: Final = ("options_ticks", "futures_ticks", "spot_prices", "equity_daily")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that a source reads.
+
+    Parameters
+    ----------
+    name : str
+        E.g. ``POLYGON_API_KEY``.
+    meaning : str
+        What it is, in a few words.
+    is_needed : bool, default False
+        Whether nothing can be asked without it.
+    is_secret : bool, default False
+        Whether ``<name>_FILE`` may name a file with it instead.
+
+    """
+
+    name: str
+    meaning: str
+    is_needed: bool = False
+    is_secret: bool = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it, or where it may, the file's variable, has a value; the value is looked at by nobody here."""
+        return bool(os.environ.get(self.name) or (self.is_secret and os.environ.get(f"{self.name}_FILE")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +60,8 @@ class SourceEntry:
         A sentence on it for people.
     settles_seconds : int, default 0
         How long after a session's close every answer of an API is final: the longest delay of its datasets.
+    environment : tuple of Variable
+        What it reads, besides ``PIPELINE_<NAME>_ENDPOINT`` of every API.
     split_adjusted_from : int or None
         Bars of shares of so many seconds and longer come adjusted for splits up to the day on which they were asked
         for; with 0 all do, and dividends with them. None says that prices come as they were traded.
@@ -44,6 +75,7 @@ class SourceEntry:
     kinds: frozenset[str] = frozenset({"api", "postgres"})
     meaning: str = ""
     settles_seconds: int = 0
+    environment: tuple[Variable, ...] = ()
     split_adjusted_from: int | None = None
 
     def __post_init__(self) -> None:

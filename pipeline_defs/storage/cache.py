@@ -6,13 +6,13 @@
 One conditional request for the manifest tells whether the copy is still the published export; if so, nothing else is
 asked for. How an export is fetched belongs to `download`, which engine reads it to nobody here.
 
-Below the cache's folder, a copy with the name ``ID`` (of its URL and its manifest) is
+Below the cache's folder, a copy with the name ``ID`` (of its URL and its manifest) is::
 
-``ID.json``     where it comes from, its ETag and size; its time of change is when it was last used.
-``ID.lock``     held by readers together, by whoever fetches or removes it alone. The kernel lets go of a dead
-                process's locks, so nothing is ever left in use.
-``ID/``         the files, there once they are complete.
-``ID.partial/`` the files on their way.
+    ID.json      where it comes from, its ETag and size; its time of change is when it was last used.
+    ID.lock      held by readers together, by whoever fetches or removes it alone. The kernel lets go of a dead
+                 process's locks, so nothing is ever left in use.
+    ID/          the files, there once they are complete.
+    ID.partial/  the files on their way.
 
 ``lock`` is held for the moments in which room is made.
 """
@@ -136,8 +136,13 @@ class CatalogCache:
         # Of one catalog only the newest copy will be asked for again.
         return sorted(known, key=lambda copy: (copy.used_at == newest[copy.url], copy.used_at, copy.name))
 
-    def clear(self) -> tuple[list[CachedCatalog], list[CachedCatalog]]:
+    def clear(self, *, dry_run: bool = False) -> tuple[list[CachedCatalog], list[CachedCatalog]]:
         """Remove every copy that nobody reads.
+
+        Parameters
+        ----------
+        dry_run : bool, default False
+            Only tell which these are.
 
         Returns
         -------
@@ -148,7 +153,7 @@ class CatalogCache:
         removed: list[CachedCatalog] = []
         kept: list[CachedCatalog] = []
         for copy in self.catalogs():
-            (removed if self._remove(copy.name) else kept).append(copy)
+            (removed if self._remove(copy.name, dry_run=dry_run) else kept).append(copy)
         return removed, kept
 
     def _acquire(self, prefix: S3Location) -> tuple[int, Path]:
@@ -280,14 +285,16 @@ class CatalogCache:
             if copy.url == str(prefix) and copy.name != name:
                 self._remove(copy.name)
 
-    def _remove(self, name: str) -> bool:
-        """Remove a copy unless it is being read or fetched."""
+    def _remove(self, name: str, *, dry_run: bool = False) -> bool:
+        """Remove a copy unless it is being read or fetched; tell whether it is free."""
         lock = self.folder / f"{name}.lock"
         try:
             descriptor = lock_file(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         try:
+            if dry_run:
+                return True
             # The note goes last: it is what accounts for the room.
             for tree in (self.folder / name, self.folder / f"{name}.partial"):
                 shutil.rmtree(tree, ignore_errors=True)

@@ -6,14 +6,15 @@ by one rename (`publish_directory`). What is in the tree does not belong here.
 Three kinds of hidden names appear beside a target called ``NAME``, none of which outlives a run that
 ends in order:
 
-``.NAME.staging-PID-TOKEN``  a tree being built, or the old tree while it is removed. Its builder holds
-                             an advisory lock on it, so that the left-over of a killed process can be
-                             told from the work of a living one, whatever process ids were reused.
-``.NAME.lock``               publishers of one target queue here.
-``.NAME.previous``           only where the kernel or the filesystem cannot exchange two names: the old
-                             tree, for the instant between two renames. A process killed in that
-                             instant leaves no target; the next `staging` or `publish_directory`
-                             brings the old tree back.
+``.NAME.staging-PID-TOKEN``
+    a tree being built, or the old tree while it is removed. Its builder holds an advisory lock on it, so that the
+    left-over of a killed process can be told from the work of a living one, whatever process ids were reused.
+``.NAME.lock``
+    publishers of one target queue here.
+``.NAME.previous``
+    only where the kernel or the filesystem cannot exchange two names: the old tree, for the instant between two
+    renames. A process killed in that instant leaves no target; the next `staging` or `publish_directory` brings the old
+    tree back.
 
 Exchanging needs Linux 3.15 and a filesystem that supports it: ext4, XFS, Btrfs, tmpfs and overlayfs do.
 """

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError, WarehouseError
-from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.progress import Step, ignore
 from pipeline_defs.schema.batches import HARMLESS_REASONS
 from pipeline_defs.schema.deliveries import FetchCost
-from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
 from pipeline_defs.warehouse.actions import store_actions
 from pipeline_defs.warehouse.cache import record_cache_use
 from pipeline_defs.warehouse.deliveries import Ledger
@@ -29,6 +27,7 @@ from pipeline_defs.warehouse.loads import begin_load, finish_load, record_delive
 from pipeline_defs.warehouse.merging import MergeCounts, bring_in_line
 from pipeline_defs.warehouse.partitions import Partition
 from pipeline_defs.warehouse.reports import LoadReport
+from pipeline_defs.warehouse.rows import refuse_parts_of_whole_units, rows_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from pipeline_defs.warehouse.connection import Warehouse
 
 MAX_DAMAGED_FRACTION: Final = 0.5
-_MOST_DIGITS: Final = 38
-
 MIN_ROWS_TO_JUDGE: Final = 100
 """A partition of at least this many lines of which more than half were refused stores nothing."""
 
@@ -163,7 +160,7 @@ def _import_batch(
     def load(session: psycopg.Connection) -> LoadReport:
         ids = resolve_instruments(session, batch.contracts, source=metadata.source, trade_date=batch.trade_date)
         if batch.observations.height:
-            _prepare_storage(session, partition, batch.observations["timestamp"])
+            prepare_storage(session, partition, batch.observations["timestamp"])
         with session.transaction():
             session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [partition.lock_name])
             load_id = begin_load(session, metadata, batch, fetched_at=fetched_at, dagster_run_id=dagster_run_id)
@@ -216,26 +213,8 @@ def _partition(source: str, batch: ImportBatch) -> Partition:
             where=f"{batch.table} {batch.trade_date}",
             next_step="this is a defect of the adapter; please report it",
         )
-    _refuse_parts_of_whole_units(batch)
+    refuse_parts_of_whole_units(batch, f"{batch.table} {batch.trade_date}")
     return partition
-
-
-def _refuse_parts_of_whole_units(batch: ImportBatch) -> None:
-    """Refuse fractions of what is counted in whole units: exports would stumble over them."""
-    sizes = [name for name in SIZES if batch.observations.schema[name].is_decimal()]
-    if not sizes or batch.observations.is_empty():
-        return
-    terms = batch.contracts.select("contract_key", "kind", "venue", "currency").iter_rows()
-    whole = [key for key, *traded in terms if not trades_in_parts(*traded)]
-    is_part = pl.any_horizontal((pl.col(name) % 1 != 0).fill_null(value=False) for name in sizes)
-    parts = batch.observations.filter(pl.col("contract_key").is_in(whole) & is_part)
-    if parts.height:
-        symbol = batch.contracts["symbol"][parts["contract_key"][0]]
-        raise WarehouseError(
-            f"{parts.height} observations have parts of a unit, of instruments that count whole ones, such as {symbol}",
-            where=f"{batch.table} {batch.trade_date}",
-            next_step="this is a defect of the adapter; please report it",
-        )
 
 
 def find_damage(batch: ImportBatch) -> str | None:
@@ -252,17 +231,23 @@ def find_damage(batch: ImportBatch) -> str | None:
         None when it may be stored, or is confirmed to be empty.
 
     """
-    refused = batch.rejects.filter(~pl.col("reason").is_in(list(HARMLESS_REASONS))).height
     if batch.empty_reason is not None:
         return None
-    if batch.observations.is_empty():
-        return f"none of {batch.rejects.height} lines was usable"
-    if batch.rows_read >= MIN_ROWS_TO_JUDGE and refused > MAX_DAMAGED_FRACTION * batch.rows_read:
-        return f"{refused} of {batch.rows_read} lines were refused, more than {MAX_DAMAGED_FRACTION:.0%}"
+    harmful = batch.rejects.filter(~pl.col("reason").is_in(list(HARMLESS_REASONS))).height
+    return damage_of(batch.observations.height, batch.rejects.height, harmful)
+
+
+def damage_of(good: int, refused: int, harmful: int) -> str | None:
+    """Say why nothing of a partition may be stored, from its lines: good, refused, and refused for damage."""
+    if good == 0:
+        return f"none of {refused} lines was usable"
+    read = good + refused
+    if read >= MIN_ROWS_TO_JUDGE and harmful > MAX_DAMAGED_FRACTION * read:
+        return f"{harmful} of {read} lines were refused, more than {MAX_DAMAGED_FRACTION:.0%}"
     return None
 
 
-def _prepare_storage(connection: psycopg.Connection, partition: Partition, timestamps: pl.Series) -> None:
+def prepare_storage(connection: psycopg.Connection, partition: Partition, timestamps: pl.Series) -> None:
     """Create a hypertable's chunks in short transactions of their own, so that parallel backfills do not queue.
 
     A trade date of the exchange begins on the UTC day before; its session does not.
@@ -283,8 +268,8 @@ def _store(
     elif batch.empty_reason is not None:
         status, message = "empty", batch.empty_reason
     else:
-        _refuse_forgotten(session, partition)
-        rows = _rows(partition, batch, ids, load_id)
+        refuse_forgotten(session, partition)
+        rows = rows_of_table(partition, batch.observations, ids, pl.lit(load_id, pl.Int64()))
         counts = bring_in_line(session, partition, rows, load_id=load_id, underlying=batch.underlying)
         store_actions(session, batch, ids, source=partition.source, load_id=load_id)
     if partition.table == "options_ticks" and (counts.stored or counts.corrected or counts.retired):
@@ -309,8 +294,15 @@ def _store(
     )
 
 
-def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None:
-    """Refuse what retention would delete again, and whose bars would never be made."""
+def refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None:
+    """Refuse what retention would delete again, and whose bars would never be made.
+
+    Raises
+    ------
+    WarehouseError
+        If retention has deleted the partition's table beyond it.
+
+    """
     forgotten = session.execute(
         "SELECT dropped_before FROM dropped_observations WHERE table_name = %(dataset)s AND dropped_before >= %(end)s",
         partition.parameters(),
@@ -321,25 +313,3 @@ def _refuse_forgotten(session: psycopg.Connection, partition: Partition) -> None
             where=f"{partition.table} {partition.trade_date}",
             next_step="import it into another database, whose 'pipeline db retention' keeps such days",
         )
-
-
-def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Give a column the table's type; sizes that are whole numbers, all of them, keep no decimals, not even zeros."""
-    is_whole = isinstance(dtype, pl.Decimal) and (
-        column.dtype.is_integer() or (column.name in SIZES and bool((column % 1 == 0).all()))
-    )
-    return column.cast(pl.Decimal(_MOST_DIGITS, 0) if is_whole else dtype)
-
-
-def _rows(partition: Partition, batch: ImportBatch, ids: pl.Series, load_id: int) -> pl.DataFrame:
-    """Give the batch's observations as rows of the table, in the order of its key."""
-    given = [column.name for column in batch.observations if column.null_count() < column.len()]
-    rows = batch.observations.select(given).with_columns(
-        ids.gather(batch.observations["contract_key"]).alias("instrument_id"),
-        pl.lit(partition.bar_seconds, pl.Int32()).alias("bar_seconds"),
-        pl.lit(partition.source).alias("source"),
-        pl.lit(load_id, pl.Int64()).alias("load_id"),
-    )
-    types = OBSERVATION_TABLES[partition.table].polars_schema()
-    rows = rows.select(_typed(rows[name], dtype) for name, dtype in types.items() if name in rows.columns)
-    return rows.sort("timestamp", "instrument_id", "sequence")

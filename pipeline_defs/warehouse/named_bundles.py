@@ -103,11 +103,7 @@ def add_to_bundle(connection: psycopg.Connection, name: str, members: Collection
         If the name has other characters.
 
     """
-    if _NAME.fullmatch(name) is None:
-        raise WarehouseError(
-            f"{name!r} cannot be the name of a bundle",
-            next_step="use up to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
-        )
+    check_bundle_name(name)
     connection.execute(_CREATE, [name])
     unique = {(one.symbol, one.dataset, one.bar_seconds, one.source): one for one in members}.values()
     connection.execute(
@@ -121,6 +117,22 @@ def add_to_bundle(connection: psycopg.Connection, name: str, members: Collection
             "instrument_ids": [one.instrument_id for one in unique],
         },
     )
+
+
+def check_bundle_name(name: str) -> None:
+    """Refuse what cannot be the name of a bundle.
+
+    Raises
+    ------
+    WarehouseError
+        If it has other characters than `add_to_bundle` takes.
+
+    """
+    if _NAME.fullmatch(name) is None:
+        raise WarehouseError(
+            f"{name!r} cannot be the name of a bundle",
+            next_step="use up to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
+        )
 
 
 def list_bundles(warehouse: Warehouse) -> list[NamedBundle]:

@@ -18,7 +18,7 @@ from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     import psycopg
     import yaml
@@ -32,6 +32,9 @@ MARKET_OF_TERMS: Final = (
 """SQL: the market of an instrument by its terms ``t``; what is neither Indian nor American has days of UTC."""
 
 _NEXT: Final = "write, for example, 'options_ticks: [nse_csv, zerodha]'"
+
+PATTERN_END: Final = "/*"
+"""End of a name that stands for every source whose name begins with what is before the asterisk."""
 
 type Orders = dict[str, dict[str, tuple[str, ...]]]
 
@@ -55,6 +58,28 @@ class Precedence:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def expanded(self, stored: Iterable[str]) -> Precedence:
+        """Put names in the place of patterns (``rustybt/*``): those of sources that are not named themselves, sorted.
+
+        Parameters
+        ----------
+        stored : iterable of str
+            Sources of which anything is stored.
+
+        Returns
+        -------
+        Precedence
+            For choosing; what is declared, and its digest, is the one with the patterns.
+
+        """
+        names = sorted(set(stored))
+        return Precedence(
+            {
+                table: {market: _expand(order, names) for market, order in markets.items()}
+                for table, markets in self.orders.items()
+            }
+        )
+
     def order(self, table: str, market: str) -> tuple[str, ...]:
         """Give the sources of a table in a market, the first one first."""
         return self.orders[table][market]
@@ -72,6 +97,22 @@ class Precedence:
             else {market: list(order) for market, order in markets.items()}
             for table, markets in self.orders.items()
         }
+
+
+def _expand(order: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    expanded: list[str] = []
+    for entry in order:
+        if entry.endswith(PATTERN_END):
+            expanded += [name for name in names if name.startswith(entry[:-1]) and name not in order]
+        else:
+            expanded.append(entry)
+    return tuple(dict.fromkeys(expanded))
+
+
+def stored_sources(connection: psycopg.Connection) -> list[str]:
+    """List what patterns can stand for: the sources of moved-in bundles that were found to be whole."""
+    rows = connection.execute("SELECT source FROM migrated_bundles WHERE state = 'done' ORDER BY source").fetchall()
+    return [str(source) for (source,) in rows]
 
 
 def load_precedence(home: Path, known_sources: Collection[str] | None = None) -> Precedence:
@@ -182,13 +223,21 @@ class _Reader:
         order: list[str] = []
         for item in node.value:
             source = item.value if isinstance(item, yaml.ScalarNode) else None
-            if not source or (self.known_sources is not None and source not in self.known_sources):
+            if not source or not self._is_known(source):
                 known = "a name" if self.known_sources is None else f"one of {', '.join(sorted(self.known_sources))}"
                 raise self.error(item, f"source {source!r}, expected {known}")
             if source in order:
                 raise self.error(item, f"source {source} stands in the list a second time")
             order.append(source)
         return tuple(order)
+
+    def _is_known(self, source: str) -> bool:
+        """Tell whether a name may stand in the file; one in parts may be of a bundle that is moved in later."""
+        return self.known_sources is None or source in self.known_sources or self._begins_as_known(source)
+
+    def _begins_as_known(self, source: str) -> bool:
+        system = source.partition("/")[0]
+        return "/" in source and any(known == f"{system}{PATTERN_END}" for known in self.known_sources or ())
 
     def error(self, node: yaml.Node, what: str) -> ConfigurationError:
         return ConfigurationError(what, where=f"{self.name} line {node.start_mark.line + 1}", next_step=_NEXT)

@@ -74,6 +74,16 @@ class LoadReport:
         """``hit`` or ``miss``."""
         return "hit" if self.is_hit else "miss"
 
+    def to_line(self) -> str:
+        """Give the line that `pipeline import` prints."""
+        refused = ", ".join(f"{count} {reason}" for reason, count in sorted(self.quarantined.items())) or "none refused"
+        asked = "" if self.calls is None else f"; cache {self.cache}, {self.calls} calls"
+        return (
+            f"load {self.load_id}: {self.dataset} {self.trade_date} {name_length(self.bar_seconds)}: {self.status};"
+            f" read {self.read}, stored {self.stored}, unchanged {self.unchanged}, corrected {self.corrected},"
+            f" retired {self.retired}; {refused}{asked}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Give the stable shape that `pipeline import --json` prints."""
         return {
@@ -91,6 +101,11 @@ class LoadReport:
             "message": self.message,
             **({} if self.calls is None else {"cache": self.cache, "source_calls": self.calls}),
         }
+
+
+def name_length(bar_seconds: int) -> str:
+    """Name a length of bars in a line for people."""
+    return {0: "ticks", 60: "minute", 86_400: "daily"}.get(bar_seconds, f"{bar_seconds} s")
 
 
 def refuse_damage(reports: Iterable[LoadReport]) -> None:

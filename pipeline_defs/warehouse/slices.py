@@ -23,7 +23,7 @@ from pipeline_defs.warehouse.actions import read_actions
 from pipeline_defs.warehouse.calendars import SESSION_SCHEMA, market_of_underlying, sessions_of
 from pipeline_defs.warehouse.choosing import choose_sources, keep_to, taken_days
 from pipeline_defs.warehouse.exported_greeks import open_greeks
-from pipeline_defs.warehouse.precedence import Precedence, load_precedence
+from pipeline_defs.warehouse.precedence import Precedence, load_precedence, stored_sources
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
@@ -137,13 +137,14 @@ def open_market_slice(
             next_step="write it with its offset, e.g. 2025-08-14T18:00+05:30",
         )
     _check_resolutions(bar_seconds, resolutions)
-    order = None if source is not None else precedence or load_precedence(load_settings().home)
+    declared = None if source is not None else precedence or load_precedence(load_settings().home)
     with warehouse.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         # Tables that were filled moments ago have no statistics yet: a nested loop over them would take minutes.
         connection.execute("SET LOCAL enable_nestloop = off")
         stored_seconds = TICK if bars_from_ticks else bar_seconds
+        order = None if declared is None else declared.expanded(stored_sources(connection))
         sources = (str(source),) if order is None else order.sources()
         wanted = Selection(
             underlying, start_date, end_date, stored_seconds, sources, known_at, market("ANY"), fractional=False
@@ -181,8 +182,8 @@ def open_market_slice(
             actions=None if selection.is_pair else read_actions(connection, selection, taken),
             choice=SourceChoice(
                 asked_for=source,
-                precedence=None if order is None else order.to_json(),
-                digest=None if order is None else order.digest,
+                precedence=None if declared is None else declared.to_json(),
+                digest=None if declared is None else declared.digest,
                 bars=taken_days(stored.coverage),
                 ticks=None if ticks is None else taken_days(ticks.coverage),
                 settlements=() if settlements is None else settlements.sources,

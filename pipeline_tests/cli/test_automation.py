@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from pipeline_defs.alerting.log_file import log_path
 from pipeline_defs.cli.main import commands
@@ -17,7 +17,7 @@ from pipeline_defs.settings import load_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from pipeline_defs.cli import main as cli
-from pipeline_defs.cli.tickers import tickers as tickers_command
 from pipeline_defs.warehouse.embedded import status
 
 if TYPE_CHECKING:
@@ -98,21 +97,8 @@ def test_a_wrong_date_says_what_was_expected(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_source_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run("import", "--source", "nope", "--path", "x", capsys=capsys)
 
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "nse_csv" in err
-
-
-def test_an_interrupted_command_exits_like_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(**_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tickers_command, "callback", interrupted)
-    code, _, err = run("tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X", capsys=capsys)
-
-    assert code == 130
-    assert "interrupted" in err
 
 
 def test_the_embedded_server_is_started_shown_and_stopped(
@@ -164,16 +150,6 @@ def test_a_refusal_of_the_database_is_a_message_not_a_traceback(
     assert code == 1
     assert "the database refused" in err
     assert "SQLSTATE 25006" in err
-
-
-def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(**_: Any) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(tickers_command, "callback", broken)
-    monkeypatch.setattr(sys, "argv", ["pipeline", "tickers", "--grammar", "gdfl", "--trade-date", "2025-08-20", "X"])
-    with pytest.raises(ZeroDivisionError):
-        cli.main()
 
 
 def test_a_mapping_is_for_sources_that_take_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli.database import database
+from pipeline_defs.cli.main import commands
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.migrations import upgrade
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def migrated(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(database, arguments)
+    return CliRunner().invoke(commands, ["db", *arguments])
 
 
 @pytest.mark.usefixtures("migrated")

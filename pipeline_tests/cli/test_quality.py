@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
+from typer.testing import CliRunner, Result
 
-from pipeline_defs.cli.quality import quality
+from pipeline_defs.cli.main import commands
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.loading import import_source
@@ -17,6 +17,8 @@ from pipeline_tests.warehouse.deliveries import Delivery, StubSource, make_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline_tests.cli.conftest import Pipeline
 
 ROWS = [("A", minute, "100") for minute in range(1, 376)]
 
@@ -37,7 +39,7 @@ def load(warehouse: Warehouse, delivery: Delivery, source: str = "nse_csv", **ch
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(quality, arguments)
+    return CliRunner().invoke(commands, ["quality", *arguments])
 
 
 def test_before_anything_was_checked_the_command_says_how(warehouse: Warehouse) -> None:
@@ -65,7 +67,7 @@ def test_an_error_changes_the_exit_code_and_json_has_everything(warehouse: Wareh
     load(warehouse, Delivery(ROWS[:2]), sequences=[0, 1])
 
     result = run("--run", "--check", "duplicates", "--json", "--failures")
-    (line,) = (json.loads(text) for text in result.stdout.splitlines())
+    (line,) = json.loads(result.stdout)["results"]
 
     assert result.exit_code == 1
     assert (line["check_name"], line["severity"], line["passed"], line["trade_date"]) == (
@@ -118,12 +120,15 @@ def test_results_of_a_source_that_is_gone_are_told_in_utc(warehouse: Warehouse) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--dataset", "trades"), "no dataset 'trades'; expected one of options_ticks"),
-        (("--check", "smell"), "no check 'smell'; expected one of ohlc"),
+        (("--dataset", "option_tick"), "no table 'option_tick', expected one of "),
+        (("--check", "outlier"), "no check 'outlier', expected one of "),
     ],
 )
-def test_what_does_not_exist_is_refused_with_what_does(arguments: tuple[str, str], message: str) -> None:
-    result = run(*arguments)
+def test_what_does_not_exist_is_refused_with_what_does(
+    pipeline: Pipeline, arguments: tuple[str, str], message: str
+) -> None:
+    ended = pipeline("quality", *arguments)
 
-    assert result.exit_code == 2
-    assert message in result.stderr
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert f"did you mean {arguments[1]}".removesuffix("option_tick") in ended.err

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import SourceError
@@ -39,7 +39,7 @@ def test_rates_are_loaded_and_listed(tmp_path: Path) -> None:
         "unchanged": 1,
     }
     assert run("list") == "interest_rates  INR  2025-01-01  91  0.0661000000  FBIL\n"
-    assert json.loads(run("list", "--json"))["valid_from"] == "2025-01-01"
+    assert json.loads(run("list", "--json"))["rates"][0]["valid_from"] == "2025-01-01"
 
 
 def test_a_wrong_line_is_an_error_with_its_number(tmp_path: Path) -> None:

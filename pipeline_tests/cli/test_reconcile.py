@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli.reconcile import reconcile
+from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, WarehouseError
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.schema.tables import DAY
@@ -18,7 +18,7 @@ from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.warehouse.deliveries import Delivery, StubSource, make_batch
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
 A, B = "NIFTY31JAN1910000CE", "NIFTY31JAN1910050CE"
 DAYS = ("--from", "2019-01-01", "--to", "2019-01-02")
@@ -36,7 +36,7 @@ def filled(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(reconcile, [*DAYS, *arguments])
+    return CliRunner().invoke(commands, ["reconcile", *DAYS, *arguments])
 
 
 @pytest.mark.usefixtures("filled")
@@ -88,5 +88,5 @@ def test_nothing_to_compare_and_unknown_sources_are_errors_that_say_what_to_do()
     assert isinstance(never, WarehouseError)
     assert "without --stored" in str(never)
     assert isinstance(run("--left", "zerodah").exception, ConfigurationError)
-    turned = CliRunner().invoke(reconcile, ["--from", "2019-01-02", "--to", "2019-01-01"])
+    turned = CliRunner().invoke(commands, ["reconcile", "--from", "2019-01-02", "--to", "2019-01-01"])
     assert (turned.exit_code, "exchange the two" in turned.output) == (2, True)

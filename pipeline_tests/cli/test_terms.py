@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli.terms import terms
+from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _own_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(terms, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(commands, ["terms", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 
@@ -53,7 +53,7 @@ def test_terms_are_imported_and_shown_by_date(tmp_path: Path) -> None:
 def test_refused_lines_are_printed_with_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "own.csv"
     file.write_text(OWN)
-    result = CliRunner().invoke(terms, ["import", "--format", "csv", str(file)], catch_exceptions=False)
+    result = CliRunner().invoke(commands, ["terms", "import", "--format", "csv", str(file)], catch_exceptions=False)
 
     assert "read 3, new 2, changed 0, unchanged 0, refused 1; 1 terms closed" in result.stdout
     assert f"{file}:4: the expiry is missing or no date" in result.stderr
@@ -61,4 +61,4 @@ def test_refused_lines_are_printed_with_file_and_line(tmp_path: Path) -> None:
 
 def test_a_name_nobody_knows_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WarehouseError, match="Next: check the name and the date"):
-        CliRunner().invoke(terms, ["show", "NOBODY", "--at", "2025-09-01"], catch_exceptions=False)
+        CliRunner().invoke(commands, ["terms", "show", "NOBODY", "--at", "2025-09-01"], catch_exceptions=False)

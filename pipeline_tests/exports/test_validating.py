@@ -62,7 +62,7 @@ def test_a_format_that_raises_is_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": "nobody's"}, 'export format was "nobody\'s", expected one of'),
+        ({"format": "nobody's"}, 'no export format "nobody\'s", expected one of'),
         ({"version": 99}, "has version 99, expected at most"),
         ({"objects": None}, "the manifest or a file cannot be read: TypeError"),
         ({"objects": [{"size_bytes": 1}]}, "the manifest or a file cannot be read: KeyError"),

@@ -6,24 +6,25 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli import gaps as commands
+from pipeline_defs.cli import gaps as gaps_module
+from pipeline_defs.cli.main import commands
 from pipeline_tests.gaps.landing import OUTAGE, THURSDAY, TUESDAY, WEDNESDAY, WHOLE, land, take_in
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
     from pipeline_defs.settings import Settings
     from pipeline_defs.warehouse.connection import Warehouse
 
 
 def gaps(*arguments: str) -> Result:
-    return CliRunner().invoke(commands.gaps, arguments, catch_exceptions=False)
+    return CliRunner().invoke(commands, ["gaps", *arguments], catch_exceptions=False)
 
 
 def backfill(*arguments: str) -> Result:
-    return CliRunner().invoke(commands.backfill, arguments, catch_exceptions=False)
+    return CliRunner().invoke(commands, ["backfill", *arguments], catch_exceptions=False)
 
 
 def told(result: Result) -> Any:
@@ -70,7 +71,7 @@ def test_a_list_can_be_narrowed_and_read_by_machines() -> None:
 
 
 def test_a_long_list_is_shown_in_part(holed: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_SHOWN", 1)
+    monkeypatch.setattr(gaps_module, "_SHOWN", 1)
     land(holed, WEDNESDAY, {"NIFTY 50": WHOLE, "NIFTY BANK": WHOLE})
 
     assert (

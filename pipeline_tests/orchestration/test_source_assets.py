@@ -9,7 +9,8 @@ import pytest
 
 from pipeline_defs.definitions import defs
 from pipeline_defs.errors import SourceError
-from pipeline_defs.orchestration.assets.sources import _files, table_key
+from pipeline_defs.orchestration.assets.outcomes import describe_files
+from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.checks import judge_ledger
 from pipeline_defs.orchestration.evidence import Partition
 from pipeline_defs.orchestration.importing import SelectedTables
@@ -92,7 +93,7 @@ def test_the_pictures_show_the_session_with_its_open_and_close_and_how_full_it_i
 
 
 def test_a_load_without_files_names_none() -> None:
-    assert _files([]) == {}
+    assert describe_files([]) == {}
 
 
 def test_progress_is_told_line_by_line(clean: CleanRun) -> None:

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.entry import SourceEntry
-from pipeline_defs.sources.registry import SOURCES, get_source
+from pipeline_defs.sources.migrated import migrated_entry
+from pipeline_defs.sources.registry import SOURCES, get_source, source_entry, source_market
 
 
 @pytest.mark.parametrize("name", ["nse_csv", "nse-csv"])
@@ -45,3 +47,21 @@ def test_importing_the_registry_loads_no_source() -> None:
 def test_a_source_cannot_settle_before_the_close() -> None:
     with pytest.raises(ValueError, match="settles_seconds -1, expected 0 or more"):
         SourceEntry("acme:Source", settles_seconds=-1)
+
+
+def test_a_moved_in_bundle_is_known_by_how_it_is_called() -> None:
+    source = get_source("rustybt/crypto/binance-1m")
+
+    assert source.get_metadata().source == "rustybt/crypto/binance_1m"
+    assert source_market("rustybt/crypto/binance_1m") == "CRYPTO"
+    assert source_entry("csvdir/us/mine").source_type == "file"
+    with pytest.raises(SourceError, match=r"run 'pipeline migrate rustybt', after --roll-back --bundle binance_1m"):
+        list(source.fetch(ImportRequest()))
+
+
+@pytest.mark.parametrize("name", ["rustybt/nse50", "rustybt/moon/nse50", "other/nse/nse50", "rustybt/nse/"])
+def test_what_is_not_called_like_one_is_no_moved_in_bundle(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="no source"):
+        source_entry(name)
+    with pytest.raises(ConfigurationError, match="called like rustybt/nse/nse50"):
+        migrated_entry(name)

@@ -10,9 +10,9 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from pipeline_defs.cli.imports import import_data, replay
+from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, PipelineError, SourceError, StorageError, WarehouseError
 from pipeline_defs.orchestration.importing import import_session
 from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
@@ -20,8 +20,6 @@ from pipeline_defs.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import click
 
     from pipeline_tests.storage.door import Door
 
@@ -41,8 +39,8 @@ def landing(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path / "landing"
 
 
-def run(command: click.Command, *arguments: str) -> list[dict[str, Any]]:
-    result = CliRunner().invoke(command, [*arguments, "--json"])
+def run(*arguments: str) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(commands, [*arguments, "--json"])
     if result.exception is not None:
         raise result.exception
     loads: list[dict[str, Any]] = json.loads(result.stdout)["loads"]
@@ -50,7 +48,7 @@ def run(command: click.Command, *arguments: str) -> list[dict[str, Any]]:
 
 
 def imported(path: Path) -> dict[str, Any]:
-    (load,) = run(import_data, "--source", "nse-csv", "--path", str(path))
+    (load,) = run("import", "--source", "nse-csv", "--path", str(path))
     return load
 
 
@@ -75,10 +73,10 @@ def test_a_load_is_replayed_from_the_archive_and_changes_nothing(landing: Path, 
     assert kept[0].read_bytes() == next(landing.iterdir()).read_bytes()
 
     shutil.rmtree(landing)
-    (again,) = run(replay, "--load", str(load["load_id"]))
+    (again,) = run("replay", "--load", str(load["load_id"]))
     assert (again["read"], again["stored"], again["unchanged"], again["corrected"]) == (2, 0, 1, 0)
     assert again["quarantined"] == load["quarantined"]
-    (thrice,) = run(replay, "--load", str(again["load_id"]))
+    (thrice,) = run("replay", "--load", str(again["load_id"]))
     assert (thrice["stored"], thrice["unchanged"], thrice["corrected"]) == (0, 1, 0)
 
 
@@ -89,10 +87,10 @@ def test_an_older_load_is_replayed_only_when_that_is_meant(landing: Path) -> Non
     second = imported(landing)
     assert second["corrected"] == 1
     with pytest.raises(SourceError, match=f"load {second['load_id']} has filled the same partition since"):
-        run(replay, "--load", str(first["load_id"]))
-    (back,) = run(replay, "--load", str(first["load_id"]), "--force")
+        run("replay", "--load", str(first["load_id"]))
+    (back,) = run("replay", "--load", str(first["load_id"]), "--force")
     assert back["corrected"] == 1
-    (forth,) = run(replay, "--load", str(second["load_id"]), "--force")
+    (forth,) = run("replay", "--load", str(second["load_id"]), "--force")
     assert forth["corrected"] == 1
 
 
@@ -104,7 +102,7 @@ def test_an_archive_in_an_object_store_serves_as_well(
     load = imported(landing)
     assert any("/raw/nse_csv/08-2025/" in path for method, path in s3.passed if method == "PUT")
     shutil.rmtree(landing)
-    result = CliRunner().invoke(replay, ["--load", str(load["load_id"])])
+    result = CliRunner().invoke(commands, ["replay", "--load", str(load["load_id"])])
     assert result.exit_code == 0, result.output
     assert "stored 0, unchanged 1" in result.output
 
@@ -122,11 +120,11 @@ def test_what_cannot_be_replayed_is_said(landing: Path, monkeypatch: pytest.Monk
     for number, kind, setting, why in expected:
         monkeypatch.setenv("PIPELINE_RAW_ARCHIVE", setting)
         with pytest.raises(kind, match=why):
-            run(replay, "--load", str(number))
+            run("replay", "--load", str(number))
     with Warehouse.connect(Warehouse(str(_database()))) as connection:
         connection.execute("UPDATE load_files SET sha256 = ''")
     with pytest.raises(SourceError, match="read no file that could be replayed"):
-        run(replay, "--load", str(load))
+        run("replay", "--load", str(load))
 
 
 def _database() -> str | None:

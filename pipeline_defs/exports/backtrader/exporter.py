@@ -37,6 +37,8 @@ class BacktraderExporter(Exporter):
 
     engine_bars: int = ENGINE_BARS
     name = "backtrader"
+    engine_package = "backtrader"
+    greeks = "six more columns of an option's finest bars"
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
         """Write the files into an empty staging directory.

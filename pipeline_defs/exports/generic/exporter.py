@@ -27,6 +27,9 @@ VERIFY_MODULE: Final = "pipeline_defs.exports.generic.verify"
 class GenericExporter(Exporter):
     """Files for any tool, see ``docs/exports/generic.md``; the name is also the ending of the files."""
 
+    ticks = "every tick, one file"
+    greeks = "one file, at the closes of option bars"
+
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
         """Write the files into an empty staging directory.
 
@@ -97,9 +100,11 @@ class CsvExporter(GenericExporter):
     """CSV files."""
 
     name = "csv"
+    engine_package = "pyarrow"
 
 
 class ParquetExporter(GenericExporter):
     """Parquet files."""
 
     name = "parquet"
+    engine_package = "polars"

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline_defs import __version__
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.lean.build import build_folder
 from pipeline_defs.exports.lean.kinds import OptionStyle
 from pipeline_defs.exports.lean.truth import write_truth
 from pipeline_defs.exports.lean.validator import VALIDATOR, validate_folder
 from pipeline_defs.exports.verifying import MAX_FAILURES, verify_in_process
-from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exporters import Engine, Exporter
 from pipeline_defs.schema.exports import BuiltExport, MarketSlice, Verification
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class LeanExporter(Exporter):
     option_style: str = OptionStyle.EUROPEAN.value
     compared_bars: int = 2_000_000
     name = "lean"
+    lengths = "1s, 1m, 1h, 1d"
+    ticks = "bid and ask of each minute"
+    greeks = "universe files, at the end of a day"
 
     def __post_init__(self) -> None:
         """Refuse a style that LEAN does not know."""
@@ -48,6 +52,10 @@ class LeanExporter(Exporter):
             raise ConfigurationError(
                 f"option style was {self.option_style!r}, expected one of {', '.join(OptionStyle)}"
             )
+
+    def engine(self) -> Engine:
+        """Tell what confirms the exports: LEAN itself cannot run here."""
+        return Engine(VALIDATOR, __version__)
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
         """Write the data folder into an empty staging directory.

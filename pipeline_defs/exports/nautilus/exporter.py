@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.verifying import verify_in_process
-from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exporters import Engine, Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,9 @@ class NautilusExporter(Exporter):
     sample_size: int = 24
     target: str = "1.231"
     name = "nautilus"
+    engine_package = "nautilus_trader"
+    ticks = "trades and quotes"
+    greeks = "OptionGreeks at the bars' times"
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
         """Write the catalog into an empty staging directory.
@@ -117,3 +121,14 @@ class Nautilus2Exporter(NautilusExporter):
 
     target: str = "2"
     name = "nautilus-2"
+
+    def engine(self) -> Engine:
+        """Tell which pre-release confirms the exports, and whether its own environment exists."""
+        from pipeline_defs.exports.nautilus.reading_2 import interpreter  # noqa: PLC0415 -- keeps this import light
+        from pipeline_defs.exports.nautilus.target_2 import VERSION  # noqa: PLC0415
+
+        try:
+            interpreter()
+        except ConfigurationError:
+            return Engine("nautilus_trader 2", None)
+        return Engine("nautilus_trader 2", VERSION)

@@ -22,12 +22,11 @@ from pipeline_defs.orchestration.assets.describing import (
     failures_explained,
     partitioned_check,
 )
+from pipeline_defs.orchestration.assets.outcomes import describe_catalog, describe_verification
 from pipeline_defs.orchestration.assets.sources import table_key
-from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
 from pipeline_defs.orchestration.resources import WAREHOUSE, export_port_key, export_port_of, open_warehouse_of
 from pipeline_defs.sources.registry import trading_at
-from pipeline_defs.storage.locations import as_uri
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.run import PublishedExport
@@ -134,34 +133,17 @@ def _materialized(
     return dg.MaterializeResult(
         asset_key=key,
         data_version=dg.DataVersion(published.catalog_hash),
-        metadata={
-            "path": dg.MetadataValue.path(str(published.path)),
-            "dagster/uri": as_uri(published.path),
-            "manifest": dg.MetadataValue.path(str(published.manifest)),
-            "catalog_hash": published.catalog_hash,
-            "engine": published.engine,
-            "sources": ", ".join(published.sources),
-            "first_session": sessions[0].isoformat(),
-            "last_session": sessions[-1].isoformat(),
-            **{f"count_{name}": count for name, count in published.counts.items()},
-            "dagster/partition_row_count": published.counts.get("bars", 0),
-            "seconds": round(seconds, 3),
-            **drawn,
-        },
+        metadata={**describe_catalog(published, (sessions[0], sessions[-1]), seconds), **drawn},
     )
 
 
 def _verified(key: dg.AssetKey, published: "PublishedExport[Location]") -> dg.AssetCheckResult:
-    verification = published.verification
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=ENGINE_VERIFIED,
         passed=published.verified,
-        description=f"confirmed by {verification.engine}",
-        metadata={
-            "expected": "what the warehouse holds",
-            "found": dg.MetadataValue.md(markdown_table(["read back", "found"], verification.checks.items())),
-        },
+        description=f"confirmed by {published.verification.engine}",
+        metadata=describe_verification(published),
     )
 
 

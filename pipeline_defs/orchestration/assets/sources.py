@@ -5,11 +5,8 @@ refused, is decided by the adapter and the warehouse; here a partition is asked 
 """
 
 import datetime as dt
-import os
 import time
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -17,7 +14,7 @@ import dagster as dg
 import pipeline_defs
 from pipeline_defs.errors import SourceError
 from pipeline_defs.markets.market import Market, market
-from pipeline_defs.orchestration import comparisons, evidence, pictures
+from pipeline_defs.orchestration import comparisons, evidence
 from pipeline_defs.orchestration.assets import teaching
 from pipeline_defs.orchestration.assets.describing import (
     API_INGESTION,
@@ -26,8 +23,8 @@ from pipeline_defs.orchestration.assets.describing import (
     failures_explained,
     partitioned_check,
 )
+from pipeline_defs.orchestration.assets.outcomes import describe_cache, describe_partition
 from pipeline_defs.orchestration.columns import observation_schema
-from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.freshness import policy_of
 from pipeline_defs.orchestration.partitions import refuse_unfinished, session_partitions
 from pipeline_defs.orchestration.resources import (
@@ -60,9 +57,6 @@ _DELIVERED_MEANING: Final = (
 
 _USUAL_WITHIN_DAYS: Final = 10
 """A table that came within so many calendar days is missed when it does not come; the longest closure is shorter."""
-
-
-_MAX_FILES_SHOWN: Final = 20
 
 RETRIES: Final = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL)
 """Of an API that could not be asked, after its own patience was at an end; a refusal is never repeated."""
@@ -185,96 +179,18 @@ def _refuse_damage(reports: dict[str, list[LoadReport]]) -> None:
 def _materialized(
     warehouse: Warehouse, partition: evidence.Partition, reports: list[LoadReport], seconds: float
 ) -> dg.MaterializeResult[Any]:
-    state = evidence.partition_state(warehouse, partition)
-    files = evidence.files_read(warehouse, [report.load_id for report in reports])
-    refused: Counter[str] = Counter()
-    for report in reports:
-        refused.update(report.quarantined)
-    totals = {
-        "rows_read": sum(report.read for report in reports),
-        "rows_stored": sum(report.stored for report in reports),
-        "rows_unchanged": sum(report.unchanged for report in reports),
-        "rows_corrected": sum(report.corrected for report in reports),
-        "rows_retired": sum(report.retired for report in reports),
-    }
+    content_hash, metadata = describe_partition(warehouse, partition, reports, seconds)
     return dg.MaterializeResult(
         asset_key=table_key(partition.source, partition.table),
-        data_version=dg.DataVersion(state.content_hash),
-        metadata={
-            **totals,
-            "rows_quarantined": refused.total(),
-            "dagster/partition_row_count": state.rows,
-            "instruments": state.instruments,
-            "seconds": round(seconds, 3),
-            "files_read": len(files),
-            "bytes_read": sum(file.size_bytes for file in files),
-            **_files(files),
-            **_cache(reports),
-            "loads": dg.MetadataValue.md(_loads_table(reports)),
-            "refused": dg.MetadataValue.md(_refused_table(refused)),
-            **pictures.session_pictures(warehouse, partition),
-        },
+        data_version=dg.DataVersion(content_hash),
+        metadata=metadata,
     )
-
-
-def _cache(reports: list[LoadReport]) -> dict[str, Any]:
-    """Say whether an API had to be called; numbers, so that the UI plots them."""
-    calls = [report.calls for report in reports if report.calls is not None]
-    if not calls:
-        return {}
-    return {
-        "cache": "hit" if all(report.is_hit for report in reports) else "miss",
-        "source_calls": sum(calls),
-        "fetch_seconds": round(sum(report.fetch_seconds for report in reports), 3),
-    }
 
 
 def _cache_lines(reports: dict[str, list[LoadReport]]) -> Iterator[str]:
     for table, own in reports.items():
-        if told := _cache(own):
+        if told := describe_cache(own):
             yield f"{table}: cache {told['cache']}, {told['source_calls']} calls, {told['fetch_seconds']} s"
-
-
-def _files(files: list[evidence.FileRead]) -> dict[str, dg.MetadataValue[Any]]:
-    """Name the files below the deepest folder they share; a source that is asked over a network has none."""
-    if not files:
-        return {}
-    if not any(Path(file.path).is_absolute() for file in files):
-        asked = [(file.path, file.layouts, file.size_bytes) for file in files[:_MAX_FILES_SHOWN]]
-        return {"answers": dg.MetadataValue.md(markdown_table(["asked", "of", "bytes"], asked))}
-    folder = os.path.commonpath([Path(file.path).parent for file in files])
-    shown = [
-        (os.path.relpath(file.path, folder), file.layouts, file.members, file.size_bytes)
-        for file in files[:_MAX_FILES_SHOWN]
-    ]
-    more = f"\n\nand {len(files) - len(shown)} more" if len(files) > len(shown) else ""
-    table = markdown_table(["file", "layout", "members", "bytes"], shown)
-    return {"folder": dg.MetadataValue.path(folder), "files": dg.MetadataValue.md(table + more)}
-
-
-def _loads_table(reports: list[LoadReport]) -> str:
-    return markdown_table(
-        ["load", "resolution", "status", "read", "stored", "unchanged", "corrected", "retired"],
-        [
-            (
-                str(report.load_id),
-                "ticks" if report.bar_seconds == 0 else f"{report.bar_seconds} s",
-                report.status if not report.message else f"{report.status}: {report.message}",
-                report.read,
-                report.stored,
-                report.unchanged,
-                report.corrected,
-                report.retired,
-            )
-            for report in reports
-        ],
-    )
-
-
-def _refused_table(refused: Counter[str]) -> str:
-    if not refused:
-        return "No line was refused."
-    return markdown_table(["reason", "lines or files"], refused.most_common())
 
 
 def _delivered(warehouse: Warehouse, partition: evidence.Partition, *, was_delivered: bool) -> dg.AssetCheckResult:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.freshness.deciding import Hit, Missing, NotDue, NothingKnown, fresh
 from pipeline_defs.schema.deliveries import Delivery, FetchCost
+from pipeline_defs.schema.tables import table_for
 from pipeline_defs.sources.asking.assembling import WindowOfAnswers, empty_batch
 from pipeline_defs.sources.asking.questions import Answer, Question, Window, digest_of
 from pipeline_defs.sources.asking.running import RunningSession
@@ -181,12 +182,16 @@ class DatasetFetch:
 
     def _listed(self, window: Window) -> dict[str, Listed]:
         """Name what is wanted, each by what tells its answers from another's."""
-        every = [one for one in self.source.list_instruments(self.dataset, window) if one.kind in self.dataset.kinds]
+        every = [one for one in self.source.list_instruments(self.dataset, window) if self._belongs_here(one)]
         listed = [one for one in every if self._is_asked_for(one)]
         if every and not listed:
             which = self.request.underlying or ", ".join(sorted(self.request.symbols or ()))
             raise self.source.wanted.nothing_for(self.source.name, f"{self.dataset.table} of {which}")
         return {self._name_of(one): one for one in listed}
+
+    def _belongs_here(self, one: Listed) -> bool:
+        """Tell whether an instrument's bars of this length are in this table: days of shares have one of their own."""
+        return one.kind in self.dataset.kinds and table_for(one.kind, self.dataset.bar_seconds) == self.dataset.table
 
     def _is_asked_for(self, one: Listed) -> bool:
         is_of_underlying = self.request.underlying in {None, one.terms["underlying"]}

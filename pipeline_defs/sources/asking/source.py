@@ -22,7 +22,7 @@ from pipeline_defs.sources.asking.calling import Caller, Patience
 from pipeline_defs.sources.asking.fetching import DatasetFetch
 from pipeline_defs.sources.asking.limiting import SharedLimits
 from pipeline_defs.sources.asking.questions import Answer, Dataset, Limit, Listed, Question, Window, digest_of
-from pipeline_defs.sources.asking.universe import SourceUniverse, read_universe
+from pipeline_defs.sources.asking.universe import KIND_SECTIONS, SourceUniverse, read_universe
 
 if TYPE_CHECKING:
     import threading
@@ -65,6 +65,8 @@ class ApiSource(Source):
     """The vendor's address, for provenance."""
     supports_live: ClassVar[bool] = False
     default_market: ClassVar[str] = "NSE"
+    asks_exchanges: ClassVar[bool] = False
+    """Whether it speaks to several exchanges, of which one is to be named."""
 
     universe: SourceUniverse | None = None
     patience: Patience = field(default_factory=Patience)
@@ -112,6 +114,13 @@ class ApiSource(Source):
             If it is refused for good: a key, a plan, a symbol, a reply of an unknown shape.
 
         """
+
+    @classmethod
+    def section_of(cls, symbol: str) -> str:
+        """Tell of which section of a universe a symbol is, by its spelling; default the first that the source has."""
+        del symbol
+        kinds = {kind for dataset in cls.datasets for kind in dataset.kinds}
+        return next(KIND_SECTIONS[kind] for kind in ("EQ", "PAIR", "SPOT") if kind in kinds)
 
     def stream(self, dataset: Dataset, listed: Sequence[Listed], stop: threading.Event) -> Iterator[Heard | Silence]:
         """Give what the source tells as it happens, until told to stop; only where `supports_live` is true.

@@ -14,19 +14,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import MARKETS
 from pipeline_defs.schema.lengths import parse_lengths
+from pipeline_defs.schema.tables import table_for
 from pipeline_defs.sources.asking.questions import Dataset, digest_of
 from pipeline_defs.sources.places import universe_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline_defs.errors import PipelineError
 
-_KIND_SECTIONS: Final = {
+KIND_SECTIONS: Final = {
     "EQ": "equities",
     "SPOT": "indices",
     "PAIR": "pairs",
     "FUT": "futures",
     "OPT": "options",
 }
+"""Instrument kind to the section that names instruments of it."""
 
 
 class _Section(BaseModel):
@@ -57,6 +61,11 @@ class Named(_Section):
     venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return self.symbol
+
 
 class Chain(_Section):
     """Futures or options of one underlying.
@@ -82,6 +91,11 @@ class Chain(_Section):
     option_types: tuple[str, ...] = ("CE", "PE")
     venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
+
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return self.underlying
 
     @field_validator("strikes", mode="before")
     @classmethod
@@ -174,7 +188,12 @@ class SourceUniverse(BaseModel):
 
     def kinds_named(self) -> frozenset[str]:
         """Give the instrument kinds of which something is wanted."""
-        return frozenset(kind for kind, section in _KIND_SECTIONS.items() if getattr(self, section))
+        return frozenset(kind for kind, section in KIND_SECTIONS.items() if getattr(self, section))
+
+    def names(self, dataset: Dataset) -> tuple[str, ...]:
+        """Name what is wanted of a dataset, as it is written here."""
+        kinds = [kind for kind in dataset.kinds if table_for(kind, dataset.bar_seconds) == dataset.table]
+        return tuple(one.name for kind in kinds for one in getattr(self, KIND_SECTIONS[kind]))
 
     def with_length(self, dataset: Dataset) -> Dataset:
         """Give a dataset with the length of bars that is wanted of its table."""
@@ -188,7 +207,7 @@ class SourceUniverse(BaseModel):
 
     def digest(self, dataset: Dataset) -> str:
         """Tell one choice of a dataset's instruments from another."""
-        sections = {_KIND_SECTIONS[kind]: getattr(self, _KIND_SECTIONS[kind]) for kind in dataset.kinds}
+        sections = {KIND_SECTIONS[kind]: getattr(self, KIND_SECTIONS[kind]) for kind in dataset.kinds}
         shown = {name: [one.model_dump(mode="json") for one in section] for name, section in sections.items()}
         return digest_of(self.market, self.exchange, shown)
 
@@ -220,19 +239,15 @@ def read_universe(source: str) -> SourceUniverse:
         the file is named.
 
     """
-    import yaml  # noqa: PLC0415 -- only a run needs it
-
     path = universe_path()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = _content(path)
     except OSError as error:
         raise ConfigurationError(
             f"cannot be read: {error.strerror}",
             where=str(path),
             next_step="write which instruments are wanted; docs/universe.md shows how",
         ) from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"is no YAML: {error}", where=str(path)) from None
     if not isinstance(content, dict) or source not in content:
         there = ", ".join(map(str, content)) if isinstance(content, dict) and content else "none"
         raise ConfigurationError(
@@ -240,8 +255,54 @@ def read_universe(source: str) -> SourceUniverse:
             where=str(path),
             next_step=f"add a section {source!r}; docs/universe.md shows how",
         )
+    return _checked(content[source], f"{path}, section {source}")
+
+
+def find_universe(source: str) -> SourceUniverse | None:
+    """Read what is wanted of a source, if the universe file says anything of it.
+
+    Parameters
+    ----------
+    source : str
+        Adapter's name.
+
+    Returns
+    -------
+    SourceUniverse or None
+        None when there is no file, or it does not speak of the source.
+
+    Raises
+    ------
+    ConfigurationError
+        As `read_universe`, of a file that cannot be understood.
+
+    """
+    path = universe_path()
     try:
-        return SourceUniverse.model_validate(content[source] or {})
+        content = _content(path)
+    except OSError:
+        return None
+    if not isinstance(content, dict) or source not in content:
+        return None
+    return _checked(content[source], f"{path}, section {source}")
+
+
+def _content(path: Path) -> object:
+    import yaml  # noqa: PLC0415 -- only a run needs it
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"is no YAML: {error}", where=str(path)) from None
+
+
+def _checked(section: object, where: str) -> SourceUniverse:
+    try:
+        return SourceUniverse.model_validate(section or {})
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
-        raise ConfigurationError(told, where=f"{path}, section {source}", next_step="correct the file") from None
+        raise ConfigurationError(explain(error), where=where, next_step="correct the file") from None
+
+
+def explain(error: ValidationError) -> str:
+    """Put on one line what does not fit, and where."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))

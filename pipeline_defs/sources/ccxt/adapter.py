@@ -49,6 +49,7 @@ class CcxtSource(ApiSource):
     vendor_url: ClassVar[str] = "https://docs.ccxt.com"
     supports_live: ClassVar[bool] = True
     default_market: ClassVar[str] = "CRYPTO"
+    asks_exchanges: ClassVar[bool] = True
 
     _client: Client | None = field(default=None, init=False, repr=False)
 

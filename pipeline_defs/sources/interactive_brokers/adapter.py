@@ -38,7 +38,16 @@ _turns = itertools.count()
 
 @dataclass(kw_only=True)
 class InteractiveBrokersSource(ApiSource):
-    """History of a TWS or IB Gateway that somebody is logged in to."""
+    """History of a TWS or IB Gateway that somebody is logged in to.
+
+    Parameters
+    ----------
+    client_id : int or None
+        First client id to try; default ``IB_CLIENT_ID``, else one that other processes hardly take.
+    universe, patience, endpoint, clock
+        As of every API source; the endpoint is ``host:port``.
+
+    """
 
     name = "interactive_brokers"
     datasets: ClassVar[tuple[Dataset, ...]] = (
@@ -61,6 +70,8 @@ class InteractiveBrokersSource(ApiSource):
 
     patience: Patience = field(default_factory=lambda: Patience(total_seconds=_LONGEST_TURN_SECONDS))
     """Longer than other sources': when 60 requests are done, the next one's turn comes after ten minutes."""
+
+    client_id: int | None = None
 
     _session: Session | None = field(default=None, init=False, repr=False)
     _listing: Listing | None = field(default=None, init=False, repr=False)
@@ -125,7 +136,7 @@ class InteractiveBrokersSource(ApiSource):
             wait = self.patience.first_wait_seconds
             session = Session(address, self.patience.try_seconds, wait)
             try:
-                run(session.connect(_first_client_id()))
+                run(session.connect(_first_client_id(self.client_id)))
             except BaseException as error:
                 run(session.close())
                 if self._was_connected and isinstance(error, SourceError) and not isinstance(error, TryAgainError):
@@ -135,16 +146,16 @@ class InteractiveBrokersSource(ApiSource):
             return session
 
 
-def _first_client_id() -> int:
+def _first_client_id(given: int | None) -> int:
     """Give the first client id to try: the one that is set, or one that other processes hardly take."""
-    text = os.environ.get("IB_CLIENT_ID")
+    text = os.environ.get("IB_CLIENT_ID") if given is None else str(given)
     if not text:
         return _LOWEST_ID + (os.getpid() * IDS_TRIED + next(_turns)) % _IDS
     # Client 0 is TWS itself: orders that people place there would be told to it.
     if not text.isdigit() or not 0 < int(text) <= _HIGHEST_ID:
         raise ConfigurationError(
             f"{text!r} is no client id, expected a number from 1 to {_HIGHEST_ID}",
-            where="IB_CLIENT_ID",
+            where="IB_CLIENT_ID" if given is None else "interactive_brokers",
             next_step="correct it, or leave it out to have one chosen",
         )
     return int(text)

@@ -99,6 +99,11 @@ class PolygonSource(ApiSource):
         """The free plan's rate, or what ``POLYGON_REQUESTS_PER_MINUTE`` says."""
         return (Limit(self._requests, _PER_SECONDS),)
 
+    @classmethod
+    def section_of(cls, symbol: str) -> str:
+        """Tell indices, which begin with ``I:``, from shares."""
+        return "indices" if symbol.startswith(INDEX) else "equities"
+
     def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
         """Name the instruments of the universe; options are asked of the vendor, as known on the window's last day."""
         wanted = self.wanted

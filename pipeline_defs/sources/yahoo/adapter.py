@@ -74,6 +74,11 @@ class YahooSource(ApiSource):
 
     # What the base class asks for. -------------------------------------------------------------------------------
 
+    @classmethod
+    def section_of(cls, symbol: str) -> str:
+        """Tell indices, which begin with ``^``, from shares."""
+        return "indices" if symbol.startswith("^") else "equities"
+
     def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
         """Name the shares and indices of the universe; no request is made.
 

@@ -81,6 +81,11 @@ class ZerodhaSource(ApiSource):
         if self.stream_endpoint is None:
             self.stream_endpoint = os.environ.get("PIPELINE_ZERODHA_STREAM_ENDPOINT") or None
 
+    @classmethod
+    def section_of(cls, symbol: str) -> str:
+        """Tell indices, whose names have a blank (``NIFTY 50``), from shares, whose symbols have none."""
+        return "indices" if " " in symbol else "equities"
+
     def list_instruments(self, dataset: Dataset, window: Window) -> list[Listed]:
         """Name the instruments of the universe, as the dumps nearest to the window's days know them."""
         return resolve(self.wanted, dataset, self.market.sessions(window.first, window.last), self._dumps)

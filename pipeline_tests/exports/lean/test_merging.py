@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.exports.lean.__main__ import main

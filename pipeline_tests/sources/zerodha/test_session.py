@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, SchemaDriftError, SourceError
