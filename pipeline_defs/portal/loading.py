@@ -251,7 +251,7 @@ class Loader:
             pl.col("volume").sum(),
             pl.col("open_interest").last(),
         )
-        return aggregated.select(bars.columns).cast(dict(bars.schema))
+        return aggregated.select(bars.columns).cast(bars.schema)
 
     def _is_in_place(self, stamps: pl.Series, months: Span) -> bool:
         """Tell whether every bar ends where a bucket does: then there is nothing to put together or to leave out."""
