@@ -218,12 +218,40 @@ class Loader:
         if stored >= DAY:
             return self._of_sessions(named, months)
         ordered = named.sort("instrument_id", "timestamp", maintain_order=True)
+        sessions = self._days(months)
         if stored == self.seconds and self._is_in_place(ordered["timestamp"], months):
             made = ordered.with_columns(pl.col("volume").fill_null(0))
+        elif stored == TICK:
+            made = resample(ordered, sessions, from_seconds=TICK, to_seconds=self.seconds)
         else:
-            sessions = self._days(months)
-            made = resample(ordered, sessions, from_seconds=stored, to_seconds=self.seconds)
+            made = self._put_together(ordered, sessions, stored)
         return made.with_columns(trade_date=self._trade_date(is_close=True))
+
+    def _put_together(self, bars: pl.DataFrame, sessions: pl.DataFrame, stored: int) -> pl.DataFrame:
+        """Put bars into the first bucket that ends no earlier than they do: none is told before it was complete.
+
+        Bars that began before their session, or ended after it, are left out.
+        """
+        if sessions.is_empty() or bars.is_empty():
+            return bars.clear()
+        opens, ends = (sessions[name].to_physical().to_numpy() for name in ("open", "close"))
+        closes = closes_of(self.calendar, sessions["session_date"].to_list(), self.seconds)
+        stamps = bars["timestamp"].to_physical().to_numpy()
+        session = np.minimum(np.searchsorted(ends, stamps), len(ends) - 1)
+        is_within = (stamps <= ends[session]) & (
+            stamps >= np.minimum(opens[session] + stored * 1_000_000, ends[session])
+        )
+        bucket = closes[np.minimum(np.searchsorted(closes, stamps), len(closes) - 1)]
+        placed = bars.with_columns(timestamp=pl.Series(bucket).cast(TIMESTAMP)).filter(pl.Series(is_within))
+        aggregated = placed.group_by("instrument_id", "timestamp", maintain_order=True).agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            pl.col("volume").sum(),
+            pl.col("open_interest").last(),
+        )
+        return aggregated.select(bars.columns).cast(bars.schema)
 
     def _is_in_place(self, stamps: pl.Series, months: Span) -> bool:
         """Tell whether every bar ends where a bucket does: then there is nothing to put together or to leave out."""

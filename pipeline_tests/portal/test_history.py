@@ -193,3 +193,44 @@ def test_windows_reach_over_months_and_years(warehouse: Warehouse, portal_at: Po
     assert portal.history("AAA", "close", 750, "1m")["close"].to_list() == [13]
     assert portal.history("AAA", "close", 100_000, "1d")["close"].to_list() == [10, 11, 12, 13]
     assert days[-1] < DAY
+
+
+def test_what_was_not_read_together_is_told_together(warehouse: Warehouse, portal_at: PortalAt) -> None:
+    land(warehouse, share("AAA"), minutes({"09:16": 10, "09:17": 11}), more=[(share("BBB"), minutes({"09:17": 20}))])
+    portal = portal_at(ist("09:17"))
+    portal.history("AAA", "close", 2, "1m")
+    assert portal.history(["BBB", "AAA"], "close", 2, "1m").rows() == [
+        (ist("09:17"), "BBB", 20),
+        (ist("09:16"), "AAA", 10),
+        (ist("09:17"), "AAA", 11),
+    ]
+
+
+def test_whole_and_parts_of_units_stand_in_one_frame(warehouse: Warehouse, portal_at: PortalAt) -> None:
+    land(warehouse, share("AAA"), minutes({"09:16": 10}))
+    american = share("XYZ", venue="NASDAQ", currency="USD")
+    stamp = dt.datetime(2025, 8, 13, 14, 0, tzinfo=dt.UTC)
+    land(warehouse, american, [bar(stamp, 5, volume=D("1.5"))], source="polygon", zone="America/New_York")
+    found = portal_at(stamp).history(["AAA", "XYZ"], ["volume"], 400, "1m")
+    assert found.rows() == [(ist("09:16"), "AAA", D(100)), (stamp, "XYZ", D("1.5"))]
+
+
+def test_bars_off_the_calendar_are_told_no_earlier_than_they_were_complete_or_left_out(
+    warehouse: Warehouse, portal_at: PortalAt
+) -> None:
+    rows = [bar(ist("09:10"), 1), bar(ist("09:16:30"), 10), bar(ist("09:17:00"), 11), bar(ist("15:45"), 2)]
+    land(warehouse, share("AAA"), rows)
+    portal = portal_at(ist("16:00"))
+    assert portal.history("AAA", ["open", "close"], 375, "1m").rows() == [(ist("09:17"), "AAA", 10, 11)]
+    portal.clock.set(ist("09:16:59"))  # type: ignore[attr-defined]
+    assert portal.history("AAA", "close", 375, "1m").is_empty()
+
+
+def test_a_short_last_bar_of_a_session_is_told_at_its_end(warehouse: Warehouse, portal_at: PortalAt) -> None:
+    rows = [bar(ist("14:45"), 10), bar(ist("15:15"), 11), bar(ist("15:30"), 12)]
+    land(warehouse, share("AAA"), rows, seconds=1_800)
+    portal = portal_at(ist("15:29"))
+    assert portal.history("AAA", "close", 1, "1h").rows() == [(ist("15:15"), "AAA", 11)]
+    portal.clock.set(ist("15:30"))  # type: ignore[attr-defined]
+    assert portal.history("AAA", "close", 2, "1h").rows() == [(ist("15:15"), "AAA", 11), (ist("15:30"), "AAA", 12)]
+    assert portal.history("AAA", ["open", "close"], 1, "1d").rows() == [(ist("15:30"), "AAA", 10, 12)]
