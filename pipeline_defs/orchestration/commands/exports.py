@@ -18,6 +18,7 @@ from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration.assets.catalogs import ENGINE_VERIFIED, catalog_key
 from pipeline_defs.orchestration.assets.outcomes import describe_catalog, describe_verification
 from pipeline_defs.orchestration.commands.imports import DATA_VERSION
+from pipeline_defs.orchestration.commands.running import job_of_one_op
 from pipeline_defs.orchestration.commands.telling import failures_told
 from pipeline_defs.orchestration.partitions import MONTH, UNDERLYING, catalog_partitions, finished_sessions
 from pipeline_defs.orchestration.resources import WAREHOUSE, FolderExport, WarehouseResource, open_warehouse_of
@@ -73,7 +74,7 @@ class ExportConfig(dg.Config):
 
 
 @dg.op(
-    name="export_catalog",
+    name="take_out",
     description="Build a catalog, let the engine verify it, publish it.",
     required_resource_keys={WAREHOUSE},
     out=dg.Out(dg.Nothing),
@@ -114,7 +115,7 @@ def export_catalog_op(context: dg.OpExecutionContext, config: ExportConfig) -> I
     yield dg.Output(None, metadata=metadata)
 
 
-EXPORT_JOB: Final = dg.GraphDefinition(name="export_catalog", node_defs=[export_catalog_op]).to_job(
+EXPORT_JOB: Final = job_of_one_op("export_catalog", export_catalog_op).to_job(
     description="What 'pipeline export' runs.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,

@@ -44,6 +44,14 @@ _USER_AND_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET_OPTION: Final = re.compile(r"(--?[\w-]*(?:key|password|secret|token)[\w-]*)(=.*)?", re.IGNORECASE)
 
 
+def job_of_one_op(name: str, op: dg.OpDefinition) -> dg.GraphDefinition:
+    """Make a graph whose only op is called as the graph: a run's configuration then names one thing.
+
+    Dagster wants definitions of different names, so the op itself must have another.
+    """
+    return dg.GraphDefinition(name=name, node_defs=[op], dependencies={dg.NodeInvocation(op.name, alias=name): {}})
+
+
 def run_command(
     job: dg.JobDefinition,
     config: Mapping[str, Any],
