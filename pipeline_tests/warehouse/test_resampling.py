@@ -74,6 +74,20 @@ def test_the_last_hour_of_a_session_ends_with_the_session() -> None:
     assert minutes == [60, 120, 375]
 
 
+@pytest.mark.parametrize("to_seconds", [1800, 3600, 7200])
+def test_a_bar_is_never_in_a_bucket_that_closed_before_it(to_seconds: int) -> None:
+    # Half hours: the last one of the session has fifteen minutes only.
+    closes = [*range(30, 361, 30), 375]
+    halves = bars(*((minute, "1", "1", "1", "1", 1, minute) for minute in closes))
+
+    made = resample(halves, SESSION, from_seconds=1800, to_seconds=to_seconds)
+
+    ends = [(stamp - SESSION_OPEN) // MINUTE for stamp in made["timestamp"]]
+    assert ends == [*range(to_seconds // 60, 375, to_seconds // 60), 375]
+    assert made["volume"].sum() == len(closes)
+    assert all(last <= end for last, end in zip(made["open_interest"], ends, strict=True))
+
+
 def test_a_tick_at_the_very_close_belongs_to_the_last_bucket() -> None:
     ticks = bars((0, "1", "1", "1", "1", 1, 1), (5, "2", "2", "2", "2", 1, 1), (375, "3", "3", "3", "3", 1, 1))
 
