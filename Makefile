@@ -6,7 +6,7 @@ SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev environment-nautilus2 demo ui docs test test-servers check format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers check format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ environment-dev: ## the same and the tools of development
 
 environment-nautilus2: environment ## .venv-nautilus2, where catalogs for the pre-release of Nautilus 2 are verified
 	@sh tools/nautilus2.sh
+
+environment-rustybt: environment ## .venv-rustybt, where folders for rustybt are verified (a minute of compiling)
+	@sh tools/rustybt.sh
 
 demo: environment ## sample data in, verified catalogs out, a strategy in both engines, a summary
 	@$(PY) -m pipeline_defs.demo

@@ -7,11 +7,12 @@ stored by the one import path. Callable without either.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, SourceError, UnansweredError
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.schema.tables import DAY
 from pipeline_defs.sources.asking.choosing import choose
@@ -33,6 +34,7 @@ INTRADAY_SPAN_DAYS: Final = 7
 """Calendar days up to the last finished session that an API is asked for when nobody says which."""
 
 _LONGEST_CLOSURE_DAYS: Final = 20
+_FILE: Final = re.compile(r"(correct|correct it in|check) the universe file")
 _TWS: Final = "interactive_brokers"
 _TWS_HOST, _TWS_PORT = "127.0.0.1", 7497
 
@@ -302,9 +304,12 @@ def told_of_the_order(order: ImportOrder) -> Iterator[None]:
     """Let errors about instruments that were named here not send their reader to the universe file."""
     try:
         yield
-    except ConfigurationError as error:
-        if not order.symbols or error.where is None or "universe" not in error.where:
+    except (ConfigurationError, SourceError) as error:
+        said = f"{error.where} {error.next_step}"
+        if not order.symbols or "universe" not in said:
             raise
-        raise ConfigurationError(
-            error.what, where=f"{order.source} {', '.join(order.symbols)}", next_step=error.next_step
-        ) from error
+        kind = next(one for one in (ConfigurationError, UnansweredError, SourceError) if isinstance(error, one))
+        where = error.where
+        if where is None or "universe" in where:
+            where = f"{order.source} {', '.join(order.symbols)}"
+        raise kind(error.what, where=where, next_step=_FILE.sub("correct the symbol", error.next_step or "")) from error

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
+    "migration": {"schema", "markets", "sources", "warehouse"},
 }
 """Rooms beside one's own. `errors`, `settings` and the version are everybody's."""
 

@@ -25,6 +25,7 @@ EXPORTERS: Final = {
 
 FURTHER_EXPORTERS: Final = {
     "nautilus-2": "pipeline_defs.exports.nautilus.exporter:Nautilus2Exporter",
+    "rustybt": "pipeline_defs.exports.rustybt.exporter:RustybtExporter",
 }
 """Formats that need an environment of their own to be verified: for whoever names them, without an asset."""
 

@@ -7,6 +7,7 @@
 ``freshness``   policies, and the check that is exact by sessions
 ``automation``  jobs, schedules and sensors: after a close, while a market is open, at a month's end, on arrival
 ``uploads``     people's own files: asset, job and sensor
+``commands``    what the command line does, as jobs: imports and exports
 ``evidence``    what a partition of the warehouse holds and where it came from
 ``comparisons`` what checks hold against each other
 ``intraday``    the course of a session, for plots

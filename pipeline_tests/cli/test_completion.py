@@ -96,6 +96,26 @@ def test_each_shell_gets_its_script(pipeline: Pipeline, monkeypatch: pytest.Monk
     assert says in ended.out
 
 
+@pytest.mark.parametrize(
+    ("shell", "written"),
+    [
+        ("bash", {".bash_completions/pipeline.sh": "_PIPELINE_COMPLETE", ".bashrc": ".bash_completions"}),
+        ("zsh", {".zfunc/_pipeline": "_PIPELINE_COMPLETE", ".zshrc": ".zfunc"}),
+        ("fish", {".config/fish/completions/pipeline.fish": "_PIPELINE_COMPLETE"}),
+    ],
+)
+def test_completion_is_installed_for_the_shell_it_is_typed_in(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, written: dict[str, str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+
+    assert pipeline("--install-completion").code == 0
+    for place, text in written.items():
+        assert text in (tmp_path / place).read_text(), place
+    assert "_PIPELINE_COMPLETE" in pipeline("--show-completion").out
+
+
 @pytest.mark.usefixtures("home")
 def test_what_is_offered_for_values() -> None:
     assert complete_source("z") == ["zerodha"]

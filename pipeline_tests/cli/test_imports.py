@@ -41,7 +41,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> GeneratedSample:
 @pytest.fixture
 def a_short_year(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the machine most of the days that are asked for when nobody says which."""
-    monkeypatch.setattr(ingesting, "DAILY_SPAN_DAYS", 12)
+    monkeypatch.setattr(ingesting, "DAILY_SPAN_DAYS", 5)
 
 
 @pytest.fixture
@@ -166,13 +166,10 @@ def test_ingest_of_shares_names_a_bundle_and_asks_nothing_twice(home: Home, type
 @pytest.mark.usefixtures("a_short_year")
 def test_ingest_of_a_pair_of_an_exchange(home: Home, typed: Typed, exchange: ExchangeServer) -> None:
     line = "ingest ccxt --exchange binance --symbols BTC/USDT --bundle crypto"
-    first = typed(line)
-    asked = len(exchange.requests)
-    again = typed(line)
+    told = typed(line)
 
-    assert (first.code, again.code) == (0, 0), first.err
-    assert asked
-    assert len(exchange.requests) == asked
+    assert told.code == 0, told.err
+    assert exchange.requests
     (member,) = read_bundle(home.warehouse, "crypto").members
     assert (member.symbol, member.source, member.dataset, member.bar_seconds) == (
         "BTC/USDT",
@@ -180,7 +177,7 @@ def test_ingest_of_a_pair_of_an_exchange(home: Home, typed: Typed, exchange: Exc
         "spot_prices",
         86_400,
     )
-    assert home.ask("SELECT count(*) FROM spot_prices WHERE source = 'ccxt'") == [(12,)]
+    assert home.ask("SELECT count(*) FROM spot_prices WHERE source = 'ccxt'") == [(5,)]
 
 
 def test_files_of_ones_own_go_into_a_bundle(home: Home, typed: Typed, sample: GeneratedSample) -> None:
@@ -213,7 +210,12 @@ def test_files_of_ones_own_go_into_a_bundle(home: Home, typed: Typed, sample: Ge
         ("ingest yfinance --symbols AAPL --market LSE", 2, "no market 'LSE'", 0),
         ("ingest yfinance --symbols AAPL --exchange binance", 1, "has no exchanges", 0),
         ("ingest yfinance --symbols 'A APL;'", 1, "yahoo: equities.0.symbol", 0),
-        ("ingest yfinance --symbols NOPE --start-date 2026-01-05 --end-date 2026-01-06", 1, "NOPE", 1),
+        (
+            "ingest yfinance --symbols NOPE --start-date 2026-01-05 --end-date 2026-01-06",
+            1,
+            "Next: correct the symbol",
+            1,
+        ),
         ("ingest yfinance", 1, "universe.yaml", 0),
         ("ingest ccxt --exchange binanc --symbols BTC/USDT", 1, "near names: binance", 1),
         ("ingest ccxt --exchange binance --symbols BTC/USD", 1, "BTC/USDT", 1),

@@ -15,6 +15,6 @@ def test_every_format_is_found_under_its_own_name(name: str) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    known = "backtrader, csv, lean, nautilus, nautilus-2, parquet"
+    known = "backtrader, csv, lean, nautilus, nautilus-2, parquet, rustybt"
     with pytest.raises(ConfigurationError, match=f"no export format 'lean2', expected one of {known}"):
         get_exporter("lean2")

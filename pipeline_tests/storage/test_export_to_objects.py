@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
@@ -12,13 +13,23 @@ from pipeline_defs.cli.main import commands
 from pipeline_defs.errors import ConfigurationError, ExportError, PipelineError, StorageError
 from pipeline_defs.exports import registry
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, read_manifest
+from pipeline_defs.exports.published import validate_below
 from pipeline_defs.exports.run import export_slice
 from pipeline_defs.orchestration.checks import judge_manifest
+from pipeline_defs.orchestration.commands.exports import EXPORT_JOB
+from pipeline_defs.orchestration.commands.running import run_command
+from pipeline_defs.orchestration.commands.telling import Listener
 from pipeline_defs.orchestration.resources import FolderExport
+from pipeline_defs.orchestration.runs import open_instance
+from pipeline_defs.samples.generate import tiny_day
+from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.settings import GIB, load_settings
+from pipeline_defs.sources.registry import get_source
 from pipeline_defs.storage.download import download_export
 from pipeline_defs.storage.locations import S3Location, as_uri
 from pipeline_defs.storage.publish_objects import publish_objects
+from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.loading import import_source
 from pipeline_tests.exports.backtrader.slices import nifty_slice
 from pipeline_tests.storage.exports import files_of, make_export
 
@@ -56,6 +67,9 @@ def test_a_slice_is_exported_as_to_a_folder_and_again_without_sending_anything(
     assert read_manifest(tmp_path / "copy")["catalog_hash"] == published.catalog_hash
     assert list((home / "publishing").iterdir()) == []
     assert judge_manifest(prefix).passed
+    (sound,) = validate_below(base)
+    assert (sound.place, sound.verification.passed) == (str(prefix), True)
+    assert sound.verification.engine.startswith("backtrader ")
 
     s3.forget()
     export_slice("backtrader", nifty_slice(2), prefix)
@@ -119,6 +133,9 @@ def test_an_export_goes_round_by_the_commands(base: S3Location, home: Path, tmp_
 
     store.write(url / "a.csv", b"x")
     assert run("storage", "verify", url, fails=True) == "a.csv: is not the object that was published\n"
+    damaged = run("verify", url, "--manifest-only", fails=True)
+    assert damaged == f"{url}: FAILED by manifest\n  a.csv: is not the object that was published\n"
+    assert run("verify", base / "catalogs", fails=True) == damaged
     assert "expected sha256" in run("storage", "verify", url, "--deep", "--json", fails=True)
     (export / "a.csv").write_bytes(b"changed")
     with pytest.raises(ConfigurationError, match="is not as it was exported"):
@@ -171,3 +188,28 @@ def test_settings_of_storage_are_read_from_the_environment(monkeypatch: pytest.M
         monkeypatch.setenv("PIPELINE_CACHE_GIB", wrong)
         with pytest.raises(ConfigurationError, match="expected a positive number of GiB"):
             load_settings()
+
+
+def test_an_export_to_a_bucket_is_a_run_that_tells_where(
+    base: S3Location, home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
+    landing = tiny_day(tmp_path / "tiny").landing
+    list(import_source(Warehouse(database_url), get_source("nse_csv", path=str(landing)), ImportRequest()))
+    place = base / "catalogs" / "csv" / "NIFTY" / "2025-08"
+    config = {
+        "format": "csv",
+        "underlying": "NIFTY",
+        "start_date": "2025-08-01",
+        "end_date": "2025-08-31",
+        "output": str(place),
+    }
+    run_id = run_command(EXPORT_JOB, config, load_settings(), Listener(), tags={})
+
+    with open_instance(load_settings()) as instance:
+        (entry,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    event = entry.asset_materialization
+    assert event is not None
+    assert (str(event.partition), event.metadata["dagster/uri"].value) == ("2025-08|NIFTY", as_uri(place))
+    assert judge_manifest(place).passed
+    assert (home / "dagster").is_dir()

@@ -17,9 +17,9 @@ import pytest
 
 from pipeline_defs.errors import DamageError, SourceError
 from pipeline_defs.ingesting import ImportOrder
-from pipeline_defs.orchestration.commands import EXPORT_JOB, IMPORT_JOB, JOBS
-from pipeline_defs.orchestration.commands.exports import ExportConfig
-from pipeline_defs.orchestration.commands.imports import ImportConfig, config_of, tags_of
+from pipeline_defs.orchestration.commands import JOBS
+from pipeline_defs.orchestration.commands.exports import EXPORT_JOB, ExportConfig
+from pipeline_defs.orchestration.commands.imports import IMPORT_JOB, ImportConfig, config_of, tags_of
 from pipeline_defs.orchestration.commands.running import HOST, PROCESS, run_command, shown_command
 from pipeline_defs.orchestration.commands.telling import Listener
 from pipeline_defs.orchestration.runs import open_instance
@@ -217,7 +217,9 @@ def test_a_mistake_in_the_launchpad_is_a_failure_that_says_what(
     )
 
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert words in failed.step_failure_data.user_failure_data.description
+    told = failed.step_failure_data.user_failure_data
+    assert told is not None
+    assert words in str(told.description)
 
 
 def test_the_code_location_has_the_very_jobs_that_commands_run() -> None:
