@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline_tests.docs.blocks import Block
 
 _ASSIGNMENT: Final = re.compile(r"^[A-Z][A-Z0-9_]*=")
-FOREIGN: Final = frozenset({".", "cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql"})
+FOREIGN: Final = frozenset({".", "cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql", "rustybt"})
 """Programs of others, of which nothing is known here."""
 
 _DAGSTER: Final = {
