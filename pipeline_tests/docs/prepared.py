@@ -138,6 +138,12 @@ def _a_clone(sample: Sample, _names: dict[str, Any]) -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def _examples(_sample: Sample, _names: dict[str, Any]) -> Iterator[None]:
+    Path("examples").symlink_to(PROJECT_ROOT / "examples")
+    yield
+
+
 PREPARED: Final[dict[str, Preparing]] = {
     "": _nothing,
     "README.md": _catalogs,
@@ -150,6 +156,7 @@ PREPARED: Final[dict[str, Preparing]] = {
     "docs/freshness.md": _one_instrument,
     "docs/getting-started.md": _a_clone,
     "docs/markets.md": _expiries,
+    "docs/portal.md": _examples,
     "docs/provenance.md": _range,
     "docs/quality.md": _warehouse,
     "docs/sources/manual-csv.md": _uploads,
