@@ -73,7 +73,7 @@ class ExportConfig(dg.Config):
 
 
 @dg.op(
-    name="export_catalog",
+    name="take_out",
     description="Build a catalog, let the engine verify it, publish it.",
     required_resource_keys={WAREHOUSE},
     out=dg.Out(dg.Nothing),

@@ -90,7 +90,7 @@ def tags_of(order: "ImportOrder") -> dict[str, str]:
 
 
 @dg.op(
-    name="import_data",
+    name="bring_in",
     description="Import files or an API's data into the warehouse.",
     required_resource_keys={WAREHOUSE},
     out=dg.Out(dg.Nothing),

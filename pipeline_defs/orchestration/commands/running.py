@@ -57,7 +57,7 @@ def run_command(
     Parameters
     ----------
     job : dagster.JobDefinition
-        Its only op has its name.
+        The op's configuration is `config`.
     config : mapping
         Of the op.
     settings : Settings
@@ -79,6 +79,7 @@ def run_command(
 
     """
     run_id = str(uuid.uuid4())
+    (op,) = job.graph.node_defs
     with open_instance(settings, captures_output=False) as instance:
         _close_abandoned(instance)
         listener.run_id = run_id
@@ -86,7 +87,7 @@ def run_command(
             result = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                run_config={"ops": {job.name: {"config": dict(config)}}, **_QUIET},
+                run_config={"ops": {op.name: {"config": dict(config)}}, **_QUIET},
                 tags={**_NO_RETRIES, **_machine_tags(), **tags},
                 raise_on_error=False,
             )
