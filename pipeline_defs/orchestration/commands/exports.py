@@ -115,7 +115,7 @@ def export_catalog_op(context: dg.OpExecutionContext, config: ExportConfig) -> I
 
 
 EXPORT_JOB: Final = dg.GraphDefinition(name="export_catalog", node_defs=[export_catalog_op]).to_job(
-    description="What 'pipeline export' runs.",
+    description="What 'pipeline export' runs: a catalog built, read back by its engine, published.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,
 )

@@ -116,7 +116,7 @@ def import_data_op(context: dg.OpExecutionContext, config: ImportConfig) -> Iter
 
 
 IMPORT_JOB: Final = dg.GraphDefinition(name="import_data", node_defs=[import_data_op]).to_job(
-    description="What 'pipeline import' and 'pipeline ingest' run.",
+    description="What 'pipeline import' and 'pipeline ingest' run: files or an API into the warehouse.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,
 )
