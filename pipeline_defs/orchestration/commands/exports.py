@@ -18,7 +18,6 @@ from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration.assets.catalogs import ENGINE_VERIFIED, catalog_key
 from pipeline_defs.orchestration.assets.outcomes import describe_catalog, describe_verification
 from pipeline_defs.orchestration.commands.imports import DATA_VERSION
-from pipeline_defs.orchestration.commands.running import job_of_one_op
 from pipeline_defs.orchestration.commands.telling import failures_told
 from pipeline_defs.orchestration.partitions import MONTH, UNDERLYING, catalog_partitions, finished_sessions
 from pipeline_defs.orchestration.resources import WAREHOUSE, FolderExport, WarehouseResource, open_warehouse_of
@@ -115,8 +114,8 @@ def export_catalog_op(context: dg.OpExecutionContext, config: ExportConfig) -> I
     yield dg.Output(None, metadata=metadata)
 
 
-EXPORT_JOB: Final = job_of_one_op("export_catalog", export_catalog_op).to_job(
-    description="What 'pipeline export' runs.",
+EXPORT_JOB: Final = dg.GraphDefinition(name="export_catalog", node_defs=[export_catalog_op]).to_job(
+    description="What 'pipeline export' runs: a catalog built, read back by its engine, published.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,
 )

@@ -19,7 +19,6 @@ from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import market
 from pipeline_defs.orchestration import evidence
 from pipeline_defs.orchestration.assets.outcomes import count_rows, describe_loads, describe_partition
-from pipeline_defs.orchestration.commands.running import job_of_one_op
 from pipeline_defs.orchestration.commands.telling import failures_told
 from pipeline_defs.orchestration.partitions import has_session_partition
 from pipeline_defs.orchestration.resources import WAREHOUSE, WarehouseResource, open_warehouse_of
@@ -116,8 +115,8 @@ def import_data_op(context: dg.OpExecutionContext, config: ImportConfig) -> Iter
     yield dg.Output(None, metadata=imported.summary())
 
 
-IMPORT_JOB: Final = job_of_one_op("import_data", import_data_op).to_job(
-    description="What 'pipeline import' and 'pipeline ingest' run.",
+IMPORT_JOB: Final = dg.GraphDefinition(name="import_data", node_defs=[import_data_op]).to_job(
+    description="What 'pipeline import' and 'pipeline ingest' run: files or an API into the warehouse.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,
 )

@@ -11,7 +11,6 @@ import dagster as dg
 from pydantic import Field
 
 from pipeline_defs.errors import ConfigurationError, WarehouseError
-from pipeline_defs.orchestration.commands.running import job_of_one_op
 from pipeline_defs.orchestration.commands.telling import failures_told
 from pipeline_defs.orchestration.resources import WAREHOUSE, WarehouseResource, open_warehouse_of
 
@@ -144,7 +143,7 @@ def _describe(outcomes: "list[Outcome]", seconds: float) -> dict[str, Any]:
     }
 
 
-MIGRATE_JOB: Final = job_of_one_op("migrate_store", migrate_store_op).to_job(
+MIGRATE_JOB: Final = dg.GraphDefinition(name="migrate_store", node_defs=[migrate_store_op]).to_job(
     description="What 'pipeline migrate rustybt' and 'pipeline migrate csvdir' run.",
     resource_defs={WAREHOUSE: WarehouseResource()},
     executor_def=dg.in_process_executor,

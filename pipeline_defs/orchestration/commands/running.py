@@ -44,14 +44,6 @@ _USER_AND_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET_OPTION: Final = re.compile(r"(--?[\w-]*(?:key|password|secret|token)[\w-]*)(=.*)?", re.IGNORECASE)
 
 
-def job_of_one_op(name: str, op: dg.OpDefinition) -> dg.GraphDefinition:
-    """Make a graph whose only op is called as the graph: a run's configuration then names one thing.
-
-    Dagster wants definitions of different names, so the op itself must have another.
-    """
-    return dg.GraphDefinition(name=name, node_defs=[op], dependencies={dg.NodeInvocation(op.name, alias=name): {}})
-
-
 def run_command(
     job: dg.JobDefinition,
     config: Mapping[str, Any],
@@ -65,7 +57,7 @@ def run_command(
     Parameters
     ----------
     job : dagster.JobDefinition
-        Its only op has its name.
+        The op's configuration is `config`.
     config : mapping
         Of the op.
     settings : Settings
@@ -87,6 +79,7 @@ def run_command(
 
     """
     run_id = str(uuid.uuid4())
+    (op,) = job.graph.node_defs
     with open_instance(settings, captures_output=False) as instance:
         _close_abandoned(instance)
         listener.run_id = run_id
@@ -94,7 +87,7 @@ def run_command(
             result = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                run_config={"ops": {job.name: {"config": dict(config)}}, **_QUIET},
+                run_config={"ops": {op.name: {"config": dict(config)}}, **_QUIET},
                 tags={**_NO_RETRIES, **_machine_tags(), **tags},
                 raise_on_error=False,
             )

@@ -122,7 +122,7 @@ def test_a_run_whose_process_was_killed_is_ended_by_the_next_command(
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     with open_instance(settings) as instance:
-        config = {"ops": {"import_data": {"config": {"source": "nse_csv"}}}}
+        config = {"ops": {"bring_in": {"config": {"source": "nse_csv"}}}}
         made, alive = (
             instance.create_run_for_job(
                 IMPORT_JOB, run_config=config, tags={HOST: socket.gethostname(), PROCESS: str(pid)}
@@ -179,9 +179,9 @@ def test_what_the_launchpad_is_given_is_the_same_order(tmp_path: Path) -> None:
 
     assert ImportConfig(**config_of(order)).order() == order
     assert ImportConfig(source="yahoo").order() == ImportOrder(source="yahoo")
-    dg.validate_run_config(IMPORT_JOB, {"ops": {"import_data": {"config": config_of(order)}}})
+    dg.validate_run_config(IMPORT_JOB, {"ops": {"bring_in": {"config": config_of(order)}}})
     with pytest.raises(dg.DagsterInvalidConfigError):
-        dg.validate_run_config(IMPORT_JOB, {"ops": {"import_data": {"config": {"source": "yahoo", "password": "x"}}}})
+        dg.validate_run_config(IMPORT_JOB, {"ops": {"bring_in": {"config": {"source": "yahoo", "password": "x"}}}})
 
 
 @pytest.mark.usefixtures("settings")
@@ -213,7 +213,7 @@ def test_a_mistake_in_the_launchpad_is_a_failure_that_says_what(
     job: dg.JobDefinition, config: dict[str, object], words: str, instance: dg.DagsterInstance
 ) -> None:
     result = job.execute_in_process(
-        instance=instance, run_config={"ops": {job.name: {"config": config}}}, raise_on_error=False
+        instance=instance, run_config={"ops": {job.graph.node_defs[0].name: {"config": config}}}, raise_on_error=False
     )
 
     (failed,) = [event for event in result.all_events if event.is_step_failure]
