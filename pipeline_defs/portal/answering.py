@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.portal.calendars import instant_of, microseconds
-from pipeline_defs.portal.shapes import Window, tidy
+from pipeline_defs.portal.shapes import BarWindow, tidy
 from pipeline_defs.portal.wanted import PRESENT_FIELDS, PRICES
 from pipeline_defs.schema.tables import TICK, table_for
 
@@ -61,7 +61,7 @@ class Answers:
         *,
         fields: Sequence[str],
         with_seed: bool,
-    ) -> list[Window]:
+    ) -> list[BarWindow]:
         """Give the last buckets of each instrument that are complete at an instant, and the bars in them.
 
         Parameters
@@ -81,12 +81,12 @@ class Answers:
 
         Returns
         -------
-        list of Window
+        list of BarWindow
 
         """
         stamp = microseconds(now)
         grids = [self.bars.grid(one, seconds) for one in instruments]
-        found: dict[int, Window] = {}
+        found: dict[int, BarWindow] = {}
         for grid in dict.fromkeys(grids):
             places = [at for at, one in enumerate(grids) if one is grid]
             closes = grid.window(stamp, count)
@@ -204,11 +204,11 @@ class Answers:
         *,
         now: int,
         with_seed: bool,
-    ) -> Window:
+    ) -> BarWindow:
         seed = None
         if with_seed and len(closes) and not (len(stamps) and stamps[0] == closes[0]):
             seed = self._price_before(instrument, seconds, int(closes[0]), now)
-        return Window(instrument.symbol, closes, stamps, self._adjusted(instrument, stamps, columns, now), seed)
+        return BarWindow(instrument.symbol, closes, stamps, self._adjusted(instrument, stamps, columns, now), seed)
 
     def _price_before(self, instrument: Instrument, seconds: int, stamp: int, now: int) -> Decimal | None:
         found = self.bars.last(instrument, seconds, stamp - 1)

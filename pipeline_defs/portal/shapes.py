@@ -29,7 +29,7 @@ _MOST_LABELS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class BarWindow:
     """The bars of one instrument in a window.
 
     Parameters
@@ -54,7 +54,7 @@ class Window:
     seed: Decimal | None = None
 
 
-def tidy(windows: Sequence[Window], fields: Sequence[str]) -> pl.DataFrame:
+def tidy(windows: Sequence[BarWindow], fields: Sequence[str]) -> pl.DataFrame:
     """Put windows under each other: ``timestamp``, ``symbol`` and the fields, by instrument as asked, then time."""
     frames = [
         pl.DataFrame(
@@ -79,12 +79,14 @@ def _label(symbol: str, count: int) -> pl.Series:
     return label.slice(0, count)
 
 
-def classic(windows: Sequence[Window], fields: Sequence[str], *, one_asset: bool, one_field: bool, floats: bool) -> Any:  # noqa: ANN401 -- pandas is optional, and carries no types here
+def classic(
+    windows: Sequence[BarWindow], fields: Sequence[str], *, one_asset: bool, one_field: bool, floats: bool
+) -> Any:  # noqa: ANN401 -- pandas is optional, and carries no types here
     """Give a window as pandas users know it.
 
     Parameters
     ----------
-    windows : sequence of Window
+    windows : sequence of BarWindow
         One for each instrument.
     fields : sequence of str
         What was asked for.
@@ -133,7 +135,7 @@ def load_pandas() -> ModuleType:
         ) from error
 
 
-def _all_closes(windows: Sequence[Window]) -> Instants:
+def _all_closes(windows: Sequence[BarWindow]) -> Instants:
     """Give the buckets of every window; instruments of several markets need not share them."""
     first = windows[0].closes
     if all(one.closes is first for one in windows):
@@ -141,7 +143,7 @@ def _all_closes(windows: Sequence[Window]) -> Instants:
     return np.unique(np.concatenate([one.closes for one in windows]))
 
 
-def _filled(window: Window, field: str, closes: Instants, *, floats: bool) -> np.ndarray[Any, np.dtype[Any]]:
+def _filled(window: BarWindow, field: str, closes: Instants, *, floats: bool) -> np.ndarray[Any, np.dtype[Any]]:
     """Put the values of a field in their places."""
     column = window.columns[field]
     # A bar that was complete a little after its bucket's close belongs to that bucket all the same.

@@ -20,6 +20,7 @@ from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_defs.sources import plugins
 from pipeline_defs.sources.asking.universe import SourceUniverse
 from pipeline_defs.sources.manual_csv.mapping import read_mapping
+from pipeline_defs.sources.migrated import EVERY as MIGRATED
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
 from pipeline_defs.sources.terms import own_csv
 from pipeline_defs.warehouse.precedence import parse_orders
@@ -46,7 +47,7 @@ def what_is_misread(block: Block) -> str | None:
 def _yaml(block: Block) -> None:
     content = yaml.safe_load(block.text)
     if content.keys() <= OBSERVATION_TABLES.keys():
-        parse_orders(block.text, str(block), {*SOURCES, *FURTHER_SOURCES})
+        parse_orders(block.text, str(block), {*SOURCES, *FURTHER_SOURCES, *MIGRATED})
     elif content.keys() == {"resources"}:
         from pipeline_defs.definitions import defs  # noqa: PLC0415 -- heavy
 
