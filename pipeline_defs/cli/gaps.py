@@ -12,6 +12,7 @@ import typer
 
 from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.cli.options import AsJson, FromDate, OnlyDataset, OnlySource, ToDate, refuse_reversed
+from pipeline_defs.errors import SourceError
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -86,26 +87,59 @@ def backfill(
     """Import exactly what the gap ledger says is missing and can be had.
 
     Exit code 0: nothing is missing any more of what was asked for, or there was nothing to ask; 3: the sources
-    answered, and minutes are missing all the same; 1: a source could not be asked, or its answer not be stored.
+    answered, and minutes are missing all the same; 1: a source could not be asked, or its answer not be stored. The
+    backfill is a run of the Dagster instance: 'pipeline ui' shows it.
     """
-    from pipeline_defs.gaps.backfilling import Backfiller  # noqa: PLC0415 -- keeps --help quick
-    from pipeline_defs.gaps.ledger import Scope  # noqa: PLC0415
-    from pipeline_defs.gaps.supply import Supplies  # noqa: PLC0415
-    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+    from pipeline_defs.gaps.ledger import Scope  # noqa: PLC0415 -- keeps --help quick
 
     _check_range(first, last)
-    settings = load_settings()
     scope = Scope(dataset, source_name, first, last)
-    backfiller = Backfiller(open_warehouse(settings), Supplies(settings), on_progress=None if as_json else _announce)
-    outcome = backfiller.run(scope, dry_run=dry_run, ask_again=ask_again)
+    if dry_run:
+        outcome, run_id = _plan(scope, ask_again=ask_again), None
+    else:
+        outcome, run_id = _fill(scope, ask_again=ask_again, quiet=as_json)
     if as_json:
-        typer.echo(json.dumps(_to_json(outcome), ensure_ascii=False))
+        typer.echo(json.dumps({**_to_json(outcome), "dagster_run_id": run_id}, ensure_ascii=False))
     else:
         _show(outcome, dry_run=dry_run)
     if outcome.failures:
         raise typer.Exit(ExitCode.FAILED)
     if outcome.remaining:
         raise typer.Exit(ExitCode.STILL_MISSING)
+
+
+def _plan(scope: Scope, *, ask_again: bool) -> Backfill:
+    from pipeline_defs.gaps.backfilling import Backfiller  # noqa: PLC0415 -- only when asked for
+    from pipeline_defs.gaps.supply import Supplies  # noqa: PLC0415
+    from pipeline_defs.warehouse.connection import open_warehouse  # noqa: PLC0415
+
+    settings = load_settings()
+    return Backfiller(open_warehouse(settings), Supplies(settings)).run(scope, dry_run=True, ask_again=ask_again)
+
+
+def _fill(scope: Scope, *, ask_again: bool, quiet: bool) -> tuple[Backfill, str | None]:
+    """Fill as a run; requests that failed are in the outcome, and raise nothing here."""
+    from pipeline_defs.gaps.planning import Refill  # noqa: PLC0415 -- keeps --help quick
+    from pipeline_defs.orchestration.commands.backfills import BACKFILL_JOB, config_of  # noqa: PLC0415
+    from pipeline_defs.orchestration.commands.running import COMMAND, run_command, shown_command  # noqa: PLC0415
+    from pipeline_defs.orchestration.commands.telling import Listener  # noqa: PLC0415
+
+    outcomes: list[Backfill] = []
+
+    def hear(told: Refill | Backfill) -> None:
+        if not isinstance(told, Refill):
+            outcomes.append(told)
+        elif not quiet:
+            _announce(told)
+
+    listener = Listener(on_result=hear)
+    tags = {COMMAND: shown_command(sys.argv[1:])}
+    try:
+        run_command(BACKFILL_JOB, config_of(scope, ask_again=ask_again), load_settings(), listener, tags=tags)
+    except SourceError:
+        if not outcomes:
+            raise
+    return outcomes[0], listener.run_id
 
 
 def _check_range(first: dt.date | None, last: dt.date | None) -> None:

@@ -134,7 +134,7 @@ def _pipeline(
     State lives under PIPELINE_HOME (default: .pipeline in the clone). PIPELINE_DATABASE_URL points to a
     PostgreSQL or TimescaleDB server in place of the embedded one.
 
-    Exit codes: 0 done, 1 failed, 2 wrong use, 3 still missing (backfill), 70 a defect, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 something is left (backfill, migrate), 70 a defect, 130 interrupted.
     """
     if isinstance(context.obj, _Wishes):
         context.obj.show_traceback = show_traceback

@@ -10,9 +10,13 @@ from typer.testing import CliRunner
 
 from pipeline_defs.cli import gaps as gaps_module
 from pipeline_defs.cli.main import commands
+from pipeline_defs.orchestration.assets.gaps import BACKFILL_KEY
+from pipeline_defs.orchestration.runs import open_instance
 from pipeline_tests.gaps.landing import OUTAGE, THURSDAY, TUESDAY, WEDNESDAY, WHOLE, land, take_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typer.testing import Result
 
     from pipeline_defs.settings import Settings
@@ -98,6 +102,26 @@ def test_a_dry_run_shows_and_changes_nothing_and_a_backfill_fills(holed: Setting
     assert (backfill().exit_code, backfill().output) == (0, "nothing to fill\n")
 
 
+def test_a_backfill_is_a_run_of_the_instance_and_its_loads_name_it(
+    holed: Settings, ask: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    gaps("--assess")
+    land(holed, WEDNESDAY, {"NIFTY 50": WHOLE, "NIFTY BANK": WHOLE})
+    run_id = told(backfill("--json", "--dataset", "spot_prices"))["dagster_run_id"]
+    (holed.landing_dir / f"GFDLCM_INDICES_{THURSDAY:%d%m%Y}.csv").write_text("what,is,this\n1,2,3\n")
+    assert told(backfill("--dry-run", "--json"))["dagster_run_id"] is None
+
+    with open_instance(holed) as instance:
+        (run,) = instance.get_runs()
+        (event,) = instance.fetch_materializations(BACKFILL_KEY, limit=5).records
+    assert (run.run_id, run.job_name, run.status.value) == (run_id, "backfill", "SUCCESS")
+    config: Any = run.run_config
+    assert config["ops"]["fill"]["config"] == {"ask_again": False, "dataset": "spot_prices"}
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["filled_minutes"].value == 30
+    assert ask("SELECT DISTINCT dagster_run_id FROM loads WHERE dagster_run_id IS NOT NULL") == [(run_id,)]
+
+
 @pytest.mark.usefixtures("holed")
 def test_minutes_that_stay_missing_have_an_exit_code_of_their_own() -> None:
     gaps("--assess")
@@ -122,4 +146,6 @@ def test_a_failure_is_told_and_is_exit_code_one(holed: Settings) -> None:
 
     assert result.exit_code == 1
     assert "all instruments: failed: " in result.output
+    with open_instance(holed) as instance:
+        assert [run.status.value for run in instance.get_runs()] == ["FAILURE"]
     assert told(gaps("--json"))["causes"]["source_missing"]["fillable_minutes"] == 30

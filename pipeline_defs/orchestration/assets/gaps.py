@@ -190,8 +190,8 @@ def backfill_asset(
             dagster_run_id=context.run.run_id,
             on_progress=lambda refill: context.log.info("asking %s", refill),
         )
-        outcome = filler.run(_scope(config), dry_run=config.dry_run, ask_again=config.ask_again)
-    yield dg.MaterializeResult(asset_key=BACKFILL_KEY, metadata=_told(outcome))
+        outcome = filler.run(scope_of(config), dry_run=config.dry_run, ask_again=config.ask_again)
+    yield dg.MaterializeResult(asset_key=BACKFILL_KEY, metadata=describe_backfill(outcome))
     yield dg.AssetCheckResult(
         asset_key=BACKFILL_KEY,
         check_name=NOTHING_LEFT,
@@ -200,11 +200,7 @@ def backfill_asset(
         metadata={"expected": "0 minutes missing", "found": f"{outcome.remaining_minutes} minutes missing"},
     )
     with failures_explained():
-        if outcome.failures:
-            raise SourceError(
-                "\n".join(f"{one.refill}: {one.error}" for one in outcome.failures),
-                next_step="mend the cause and launch the backfill again: what was filled is not asked for again",
-            )
+        refuse_failures(outcome)
 
 
 FILL_GAPS: Final = dg.define_asset_job(
@@ -268,7 +264,24 @@ def _gap_table(gaps: "list[Gap]") -> str:
     return markdown_table(header, rows) + more
 
 
-def _told(outcome: "Backfill") -> dict[str, Any]:
+def refuse_failures(outcome: "Backfill") -> None:
+    """Raise what became of the requests that failed, if any did.
+
+    Raises
+    ------
+    SourceError
+        If a source could not be asked, or its answer not be stored.
+
+    """
+    if outcome.failures:
+        raise SourceError(
+            "\n".join(f"{one.refill}: {one.error}" for one in outcome.failures),
+            next_step="mend the cause and launch the backfill again: what was filled is not asked for again",
+        )
+
+
+def describe_backfill(outcome: "Backfill") -> dict[str, Any]:
+    """Give a backfill as metadata."""
     planned = [(str(refill), refill.minutes) for refill in outcome.planned[:_MAX_SHOWN]]
     done = [
         (str(one.refill), sum(load.stored for load in one.loads), ", ".join(str(load.load_id) for load in one.loads),
@@ -291,7 +304,15 @@ def _told(outcome: "Backfill") -> dict[str, Any]:
     }
 
 
-def _scope(config: BackfillConfig) -> "Scope":
+def scope_of(config: BackfillConfig) -> "Scope":
+    """Give the part of the ledger that a configuration names.
+
+    Raises
+    ------
+    ConfigurationError
+        If a date cannot be read.
+
+    """
     from pipeline_defs.gaps.ledger import Scope  # noqa: PLC0415 -- only a run needs it
 
     return Scope(

@@ -1,6 +1,7 @@
 """Commands as runs: what the command line does stands in the UI, and can be launched there with the same words.
 
 ``imports``  the job `import_data`
+``backfills``  the job `backfill`
 ``exports``  the job `export_catalog`
 ``migrations``  the job `migrate_store`
 ``running``  executes a job in a command's own process, on the persistent instance
@@ -12,8 +13,9 @@ partitions it has filled. Jobs bring their resources along, so that a command ne
 
 from typing import Final
 
+from pipeline_defs.orchestration.commands.backfills import BACKFILL_JOB
 from pipeline_defs.orchestration.commands.exports import EXPORT_JOB
 from pipeline_defs.orchestration.commands.imports import IMPORT_JOB
 from pipeline_defs.orchestration.commands.migrations import MIGRATE_JOB
 
-JOBS: Final = [IMPORT_JOB, EXPORT_JOB, MIGRATE_JOB]
+JOBS: Final = [IMPORT_JOB, BACKFILL_JOB, EXPORT_JOB, MIGRATE_JOB]
