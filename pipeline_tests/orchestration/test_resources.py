@@ -50,7 +50,7 @@ def test_a_file_source_reads_the_landing_folder_unless_a_folder_is_given(setting
 def test_an_unknown_source_is_an_error_that_names_the_known_ones(settings: Settings) -> None:
     del settings
     with pytest.raises(ConfigurationError, match="nse_csv"):
-        FileImport(name="nse").source()
+        FileImport(name="bse_csv").source()
 
 
 def test_catalogs_go_below_the_home_unless_a_folder_is_given(settings: Settings, tmp_path: Path) -> None:
