@@ -51,10 +51,10 @@ class CommandLine:
         assert completed.returncode == 0, completed.stderr
         return json.loads(completed.stdout)
 
-    def json_lines(self, *arguments: str | Path) -> list[Any]:
-        completed = self.run(*arguments, "--json")
-        assert completed.returncode == 0, completed.stderr
-        return [json.loads(line) for line in completed.stdout.splitlines()]
+    def json_list(self, *arguments: str | Path) -> list[Any]:
+        """Run a command whose one value holds one list."""
+        (found,) = self.json(*arguments).values()
+        return list(found)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_the_first_export_is_made_again_as_of_its_time(
     assert contents(second["path"]) != contents(first["path"])
     assert contents(again["path"]) == contents(first["path"])
     assert again["catalog_hash"] == first["catalog_hash"]
-    (change,) = filled.json_lines("corrections", "--date", DAY)
+    (change,) = filled.json_list("corrections", "--date", DAY)
     assert (change["field"], change["new"], change["superseded_by"]) == ("volume", "7500", load["load_id"])
 
 

@@ -56,7 +56,7 @@ def test_every_planted_defect_is_found_and_nothing_else(pipeline: CommandLine, d
         "import", "--source", "nse-csv", "--path", demo.landing, "--start-date", day, "--end-date", day
     )["loads"]
 
-    refused = [line for load in loads for line in pipeline.json_lines("quarantine", "--load", load["load_id"])]
+    refused = [line for load in loads for line in pipeline.json_list("quarantine", "--load", load["load_id"])]
     found = Counter(
         (Path(line["file"]).relative_to(demo.root).as_posix(), line["member"] or "", line["line"]) for line in refused
     )
@@ -95,7 +95,7 @@ def test_a_second_import_of_the_same_files_changes_no_row(
 def test_vendor_shaped_files_are_stored_line_by_line_or_explained(pipeline: CommandLine, database_url: str) -> None:
     loads = pipeline.json("import", "--source", "nse-csv", "--path", SHAPED)["loads"]
 
-    lines = [line for load in loads for line in pipeline.json_lines("quarantine", "--load", load["load_id"])]
+    lines = [line for load in loads for line in pipeline.json_list("quarantine", "--load", load["load_id"])]
     assert {line["reason"] for line in lines} == {"before_open", "after_close"}
     truth = json.loads((SHAPED / "GFDLNFO_NIFTY_OPT_01012019.truth_options.json").read_text(), parse_float=Decimal)
     close_of_session = "2019-01-01T15:30:00"
@@ -196,5 +196,5 @@ def test_a_day_of_which_nothing_is_usable_fails_and_its_lines_can_be_listed(
     assert completed.returncode == 1
     (load,) = json.loads(completed.stdout)["loads"]
     assert load["status"] == "rejected"
-    (line,) = pipeline.json_lines("quarantine", "--load", load["load_id"])
+    (line,) = pipeline.json_list("quarantine", "--load", load["load_id"])
     assert (line["line"], line["text"]) == (2, "NIFTY31JAN1910800CE.NFO,01/01/2019,09:15:59,-1,1,1,1,75,0")
