@@ -93,7 +93,7 @@ class Ear:
                 try:
                     told = self._told.get(timeout=_LOOK_SECONDS)
                 except queue.Empty:
-                    if not thread.is_alive():
+                    if not thread.is_alive() and not self.stop.is_set():  # told to stop, it ends by itself
                         self._refuse_dead()
                     continue
                 if isinstance(told, PipelineError):
