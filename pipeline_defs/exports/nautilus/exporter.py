@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.verifying import verify_in_process
 from pipeline_defs.schema.exporters import Engine, Exporter
 
@@ -124,11 +123,7 @@ class Nautilus2Exporter(NautilusExporter):
 
     def engine(self) -> Engine:
         """Tell which pre-release confirms the exports, and whether its own environment exists."""
-        from pipeline_defs.exports.nautilus.reading_2 import interpreter  # noqa: PLC0415 -- keeps this import light
+        from pipeline_defs.exports.nautilus.reading_2 import ENVIRONMENT  # noqa: PLC0415 -- keeps this import light
         from pipeline_defs.exports.nautilus.target_2 import VERSION  # noqa: PLC0415
 
-        try:
-            interpreter()
-        except ConfigurationError:
-            return Engine("nautilus_trader 2", None)
-        return Engine("nautilus_trader 2", VERSION)
+        return Engine("nautilus_trader 2", VERSION if ENVIRONMENT.exists() else None)

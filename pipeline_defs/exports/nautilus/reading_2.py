@@ -6,50 +6,27 @@ The process itself is the script `engine_2`; what the values must be is the busi
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pyarrow as pa
 
-from pipeline_defs.errors import ConfigurationError, ExportError
+from pipeline_defs.exports.environments import EngineEnvironment
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INTERPRETER_VARIABLE: Final = "PIPELINE_NAUTILUS2_PYTHON"
-"""Names the Python of an environment with Nautilus 2, when it is not `INTERPRETER`."""
-
-INTERPRETER: Final = PROJECT_ROOT / ".venv-nautilus2" / "bin" / "python"
+ENVIRONMENT: Final = EngineEnvironment(
+    engine="Nautilus 2",
+    default=PROJECT_ROOT / ".venv-nautilus2" / "bin" / "python",
+    variable="PIPELINE_NAUTILUS2_PYTHON",
+    tool="tools/nautilus2.sh",
+    needed_for="catalogs for Nautilus 2 are verified by that version",
+)
 
 _SCRIPT: Final = Path(__file__).with_name("engine_2.py")
-_TAIL_CHARACTERS: Final = 2_000
-
-
-def interpreter() -> Path:
-    """Find the Python that has Nautilus 2.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ConfigurationError
-        If it does not exist.
-
-    """
-    python = Path(os.environ.get(INTERPRETER_VARIABLE) or INTERPRETER)
-    if not python.exists():
-        raise ConfigurationError(
-            "catalogs for Nautilus 2 are verified by that version, whose environment does not exist",
-            where=str(python),
-            next_step=f"make it with 'sh tools/nautilus2.sh', or name another Python in {INTERPRETER_VARIABLE}",
-        )
-    return python
 
 
 def read_with_version_2(root: Path, output: Path, trial: dict[str, Any] | None = None) -> DumpedReading:
@@ -76,17 +53,12 @@ def read_with_version_2(root: Path, output: Path, trial: dict[str, Any] | None =
         If the process failed or was aborted; the message has the end of what it said.
 
     """
-    command = [str(interpreter()), "-P", str(_SCRIPT), str(root.resolve()), str(output)]
+    arguments = [root.resolve(), output]
     if trial is not None:
         asked = output / "asked.json"
         asked.write_text(json.dumps(trial), encoding="utf-8")
-        command.append(str(asked))
-    # Its own packages and nothing of ours: a path set for our modules must not reach it.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 -- our own script, no shell
-    if finished.returncode != 0:
-        said = (finished.stderr or finished.stdout).strip()[-_TAIL_CHARACTERS:]
-        raise ExportError(f"Nautilus 2 ended with exit code {finished.returncode}: {said}", where=str(root))
+        arguments.append(asked)
+    ENVIRONMENT.run(_SCRIPT, *arguments, root=root)
     return DumpedReading(output)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline_defs.exports.rustybt.build import ENGINE, build_root
 from pipeline_defs.exports.rustybt.truth import write_truth
 from pipeline_defs.exports.verifying import validate_in_process, verify_in_process
-from pipeline_defs.schema.exporters import Exporter
+from pipeline_defs.schema.exporters import Engine, Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,14 @@ class RustybtExporter(Exporter):
     """Folders for ``ZIPLINE_ROOT`` of rustybt 0.3.3, see ``docs/exports/rustybt.md``."""
 
     name = "rustybt"
+    lengths = "1m, 1d"
+
+    def engine(self) -> Engine:
+        """Tell which version confirms the exports, and whether its own environment exists."""
+        from pipeline_defs.exports.rustybt.reading import ENVIRONMENT  # noqa: PLC0415 -- only who asks needs it
+
+        package, _, version = ENGINE.partition(" ")
+        return Engine(package, version if ENVIRONMENT.exists() else None)
 
     def build(self, market: MarketSlice, root: Path) -> BuiltExport:
         """Write both bundles into an empty staging directory.

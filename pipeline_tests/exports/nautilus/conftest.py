@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.exports.nautilus.exporter import NautilusExporter
-from pipeline_defs.exports.nautilus.reading_2 import INTERPRETER, INTERPRETER_VARIABLE
+from pipeline_defs.exports.nautilus.reading_2 import ENVIRONMENT
 from pipeline_defs.exports.run import export_slice
 from pipeline_tests.exports.nautilus.slices import nifty_slice, pair_slice, rich_slice
 
@@ -64,7 +64,7 @@ def published_pairs(pairs_market: MarketSlice, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="session")
 def nautilus_2() -> Path:
     """The Python of Nautilus 2; `make test` makes its environment."""
-    python = Path(os.environ.get(INTERPRETER_VARIABLE) or INTERPRETER)
+    python = Path(os.environ.get(ENVIRONMENT.variable) or ENVIRONMENT.default)
     if not python.exists():
         reason = f"{python} does not exist: make it with 'sh tools/nautilus2.sh'"
         if os.environ.get("CI"):

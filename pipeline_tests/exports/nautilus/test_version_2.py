@@ -17,7 +17,7 @@ import pytest
 
 from pipeline_defs.errors import ConfigurationError, ExportError
 from pipeline_defs.exports.nautilus.exporter import Nautilus2Exporter
-from pipeline_defs.exports.nautilus.reading_2 import INTERPRETER_VARIABLE, read_with_version_2
+from pipeline_defs.exports.nautilus.reading_2 import ENVIRONMENT, read_with_version_2
 from pipeline_defs.exports.nautilus.target_2 import VERSION
 from pipeline_defs.exports.nautilus.targets import SERIES, get_target
 from pipeline_defs.exports.nautilus.truth import TRIAL_FILE, write_truth
@@ -164,7 +164,7 @@ def _verify(built: BuiltExport, market: MarketSlice, folder: Path, sample_size: 
 def test_without_the_environment_verification_fails_and_says_how_to_make_it(
     built_2: BuiltExport, market: MarketSlice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(INTERPRETER_VARIABLE, str(tmp_path / "no-python"))
+    monkeypatch.setenv(ENVIRONMENT.variable, str(tmp_path / "no-python"))
     (failure,) = _verify(built_2, market, tmp_path, 0).failures
     assert "whose environment does not exist" in failure
     assert "sh tools/nautilus2.sh" in failure

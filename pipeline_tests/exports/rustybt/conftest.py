@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_defs.exports.run import export_slice
 from pipeline_defs.exports.rustybt.exporter import RustybtExporter
-from pipeline_defs.exports.rustybt.reading import INTERPRETER, INTERPRETER_VARIABLE
+from pipeline_defs.exports.rustybt.reading import ENVIRONMENT
 from pipeline_tests.exports.rustybt.slices import index_slice, pair_slice, share_slice
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def built_pair(tmp_path_factory: pytest.TempPathFactory) -> BuiltExport:
 @pytest.fixture(scope="session")
 def rustybt() -> Path:
     """The Python of rustybt; `make environment-rustybt` makes its environment, a minute of compiling."""
-    python = Path(os.environ.get(INTERPRETER_VARIABLE) or INTERPRETER)
+    python = Path(os.environ.get(ENVIRONMENT.variable) or ENVIRONMENT.default)
     if not python.exists():
         pytest.skip(f"{python} does not exist: make it with 'make environment-rustybt'")
     return python

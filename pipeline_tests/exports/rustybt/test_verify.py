@@ -15,7 +15,7 @@ from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.exports.registry import get_exporter
 from pipeline_defs.exports.rustybt.bcolz import CHUNK_ROWS
 from pipeline_defs.exports.rustybt.exporter import RustybtExporter
-from pipeline_defs.exports.rustybt.reading import INTERPRETER_VARIABLE, interpreter
+from pipeline_defs.exports.rustybt.reading import ENVIRONMENT
 from pipeline_defs.exports.rustybt.truth import write_truth
 from pipeline_defs.exports.rustybt.verify import main, verify_root
 from pipeline_defs.exports.validating import validate_export
@@ -145,9 +145,9 @@ def test_a_file_that_rustybt_cannot_open_is_a_failure_with_what_it_said(
 def test_without_the_environment_the_verification_says_how_to_make_it(
     built_share: BuiltExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(INTERPRETER_VARIABLE, str(tmp_path / "none"))
+    monkeypatch.setenv(ENVIRONMENT.variable, str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"make it with 'sh tools/rustybt.sh'"):
-        interpreter()
+        ENVIRONMENT.interpreter()
     assert write_truth(built_share, share_slice(), tmp_path) == []
     assert main([str(built_share.root), str(tmp_path)]) == 1
     assert "whose environment does not exist" in (tmp_path / REPORT_FILE).read_text()
