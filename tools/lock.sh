@@ -17,5 +17,6 @@ pin() {
         --no-emit-find-links --custom-compile-command 'make lock' --output-file "$output" "$@" >/dev/null
 }
 
-pin requirements.txt pyproject.toml --group build --extra nautilus --extra backtrader --extra s3 --extra sources --extra migration "$@"
+pin requirements.txt pyproject.toml --group build --extra nautilus --extra backtrader --extra s3 --extra sources --extra migration \
+    --extra server --extra celery "$@"
 pin requirements-dev.txt --group pyproject.toml:dev --constraints requirements.txt "$@"
