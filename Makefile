@@ -6,7 +6,7 @@ SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers check format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers test-thorough check format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: environment-dev environment-nautilus2 ## all tests; those of the database 
 
 test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 4 minutes)
 	@$(PY) -m pipeline_tests.servers --server apache --server full
+
+test-thorough: environment-dev environment-nautilus2 ## all tests with more examples, drawn anew: for a night
+	@$(PY) -m pipeline_tests.servers --thorough
 
 check: environment-dev ## lint, format and types
 	@$(PY) -m ruff check $(EXISTING)

@@ -31,32 +31,53 @@ ROOMS = {"apache": ("warehouse",), "full": ("warehouse",)}
 """Folders whose tests are run again on a server that is not embedded: those that ask what the SQL does there. The
 command line's tests copy and drop databases at will, which the full server's only one does not allow."""
 
+OF_THE_FULL_EDITION = (
+    "warehouse/migrations",
+    *(
+        f"warehouse/test_{name}.py"
+        for name in (
+            *("bars", "continuous_bars", "doctor", "faults", "history", "loading", "loading_days", "maintenance"),
+            *("merging", "option_greeks", "resampling", "slices", "storage_edges"),
+        )
+    ),
+)
+"""What meets the full edition's own: compression, continuous aggregates, policies. The rest of its room asks nothing
+that the Apache edition does not answer, at half the speed of one backend, and is run there with ``--thorough``."""
+
 _OF_THE_EMBEDDED_SERVER = "warehouse/embedded"
 _TESTS = Path(__file__).parent
 _NUMBERS = itertools.count(1)
 
 # A shared machine is no stopwatch; and what CI tries, it tries again the same way.
-settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
-settings.register_profile("again", settings.get_profile("project"), max_examples=20)
+# The same examples once more find nothing new: many of them are for `--thorough`, which draws others each time.
+settings.register_profile("project", deadline=None, derandomize="CI" in os.environ, max_examples=30)
+settings.register_profile("again", settings.get_profile("project"), max_examples=15)
+settings.register_profile("thorough", deadline=None, derandomize=False, max_examples=300)
 settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--server", choices=SERVERS, default="embedded", help="the database server the tests run on")
+    parser.addoption("--thorough", action="store_true", help="with the tests that are left to `make test-thorough`")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Try fewer examples on a server that runs again what the embedded one has run."""
-    if config.getoption("--server") != "embedded":
+    if config.getoption("--thorough"):
+        settings.load_profile("thorough")
+    elif config.getoption("--server") != "embedded":
         settings.load_profile("again")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that are run on this server, and skip those that ask for more than it has."""
-    server = config.getoption("--server")
+    server, thorough = config.getoption("--server"), config.getoption("--thorough")
+    for item in items:
+        if not thorough and (marker := item.get_closest_marker("thorough")) is not None:
+            item.add_marker(pytest.mark.skip(reason=f"left to `make test-thorough`: {marker.args[0]}"))
     if server == "embedded":
         return
-    kept = [item for item in items if _belongs_to(server, item.path)]
+    kept = [item for item in items if _belongs_to(server, item.path, thorough=thorough)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
     if server == "full":
@@ -65,9 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"needs a real backend: {marker.args[0]}"))
 
 
-def _belongs_to(server: str, path: Path) -> bool:
-    folder = path.relative_to(_TESTS)
-    return folder.parts[0] in ROOMS[server] and not folder.is_relative_to(_OF_THE_EMBEDDED_SERVER)
+def _belongs_to(server: str, path: Path, *, thorough: bool) -> bool:
+    place = path.relative_to(_TESTS)
+    rooms = OF_THE_FULL_EDITION if server == "full" and not thorough else ROOMS[server]
+    return any(map(place.is_relative_to, rooms)) and not place.is_relative_to(_OF_THE_EMBEDDED_SERVER)
 
 
 @pytest.fixture(scope="session")

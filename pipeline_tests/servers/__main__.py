@@ -1,6 +1,6 @@
 """Run the tests on every server, one after the other, and say at the end how many on which.
 
-    python -m pipeline_tests.servers [--server NAME]... [argument of pytest]...
+    python -m pipeline_tests.servers [--thorough] [--server NAME]... [argument of pytest]...
 
 All tests run on the embedded server, with coverage; those that speak to the database run again on the others. A
 server that this machine cannot have is named with the reason; where ``CI`` is set, that is a failure.
@@ -64,7 +64,9 @@ def counts(report: Path) -> str:
     return ", ".join([f"{passed} passed", *(f"{number} {words[name]}" for name, number in bad.items() if number)])
 
 
-def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | None = None) -> Outcome:
+def run(
+    server: str, arguments: list[str], *, strict: bool, thorough: bool = False, output: IO[str] | None = None
+) -> Outcome:
     """Run the tests of one server, printing to a file if one is given."""
     _say(f"== tests on the {server} server")
     begun = time.monotonic()
@@ -86,6 +88,7 @@ def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | No
                 "--no-loadscope-reorder",
             ]
         # The folder is named, because the option is of its conftest, which is read before the configured folders are.
+        command += ["--thorough"] if thorough else []
         command += arguments or ["pipeline_tests"]
         code = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
         said = counts(report) if report.exists() else "no report"
@@ -93,12 +96,16 @@ def run(server: str, arguments: list[str], *, strict: bool, output: IO[str] | No
     return Outcome(server, f"{said}, {seconds}" + (f", exit code {code}" if code else ""), passed=code == 0)
 
 
-def run_together(servers: list[str], arguments: list[str], *, strict: bool) -> list[Outcome]:
+def run_together(servers: list[str], arguments: list[str], *, strict: bool, thorough: bool = False) -> list[Outcome]:
     """Run the tests of several servers at once, and print what each said, one after the other."""
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         outputs = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in servers]
         outcomes = list(
-            pool.map(lambda server, output: run(server, arguments, strict=strict, output=output), servers, outputs)
+            pool.map(
+                lambda server, output: run(server, arguments, strict=strict, thorough=thorough, output=output),
+                servers,
+                outputs,
+            )
         )
         for server, output in zip(servers, outputs, strict=True):
             output.seek(0)
@@ -115,10 +122,14 @@ def main(arguments: list[str]) -> int:
     """Run what is asked for, and print the summary."""
     parser = argparse.ArgumentParser(prog="python -m pipeline_tests.servers", description=__doc__)
     parser.add_argument("--server", choices=SERVERS, action="append", help="only this one; may be repeated")
+    parser.add_argument("--thorough", action="store_true", help="more examples, and what is left to this")
     chosen, rest = parser.parse_known_args(arguments)
     strict = "CI" in os.environ
     first, *others = chosen.server or SERVERS
-    outcomes = [run(first, rest, strict=strict), *run_together(others, rest, strict=strict)]
+    outcomes = [
+        run(first, rest, strict=strict, thorough=chosen.thorough),
+        *run_together(others, rest, strict=strict, thorough=chosen.thorough),
+    ]
     _say("== per server", *outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
