@@ -5,7 +5,16 @@ from itertools import chain
 import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
-from pipeline_defs.orchestration import assets, automation, checks, commands, freshness, resources, uploads
+from pipeline_defs.orchestration import (
+    assets,
+    automation,
+    checks,
+    commands,
+    freshness,
+    log_lines,
+    resources,
+    uploads,
+)
 from pipeline_defs.orchestration.assets import gaps, report
 from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
@@ -37,5 +46,6 @@ defs: dg.Definitions = dg.Definitions(
     jobs=[*automation.JOBS, *commands.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
     sensors=[*automation.SENSORS, uploads.uploads_sensor],
+    loggers=log_lines.build_loggers(),
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

@@ -54,10 +54,11 @@ def health(
         checked = [outcome.to_json() for outcome in outcomes]
         typer.echo(json.dumps({"healthy": well, "profile": profile.value, "checks": checked}))
     else:
+        width = max(len(outcome.name) for outcome in outcomes)
         for outcome in outcomes:
-            typer.echo(f"{outcome.state.value:<8} {outcome.name:<14} {outcome.what}")
+            typer.echo(f"{outcome.state.value:<7}  {outcome.name:<{width}}  {outcome.what}")
             if outcome.next_step is not None:
-                typer.echo(f"{'':<8} {'':<14} next: {outcome.next_step}")
+                typer.echo(f"{'':<7}  {'':<{width}}  next: {outcome.next_step}")
     raise typer.Exit(ExitCode.SUCCESS if well else ExitCode.FAILED)
 
 

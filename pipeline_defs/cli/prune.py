@@ -17,7 +17,9 @@ def prune(
     *,
     older_than: Annotated[
         dt.timedelta,
-        typer.Option("--older-than", help="Since the run's last change, at least 1d.", parser=parse_age, metavar="<age>"),
+        typer.Option(
+            "--older-than", help="Since the run's last change, at least 1d.", parser=parse_age, metavar="<age>"
+        ),
     ] = dt.timedelta(days=30),
     dry_run: DryRun = False,
     as_json: AsJson = False,

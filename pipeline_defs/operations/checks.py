@@ -65,7 +65,7 @@ def check_schema(warehouse: Warehouse) -> str:
     if wrong:
         raise UnhealthyError(
             f"{len(wrong)} of {len(states)} migrations are not as this version has them: {', '.join(wrong[:3])}",
-            next_step="run 'pipeline db upgrade', or start the version that wrote the database; 'pipeline doctor' tells more",
+            next_step="run 'pipeline db upgrade', or start the version that wrote the database; see 'pipeline doctor'",
         )
     return f"{len(states)} migrations, the newest {states[-1].name}"
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 CODE_SERVER_VARIABLES: Final = ("PIPELINE_CODE_SERVER_HOST", "PIPELINE_CODE_SERVER_PORT")
-_SECONDS: Final = 15
+TOLERANCE_SECONDS: Final = 180.0
+"""A daemon tells every half minute that it is there; Dagster's own tolerance of half an hour is too long for a desk."""
 
 
 def check_instance(instance: dg.DagsterInstance) -> str:
@@ -24,7 +25,8 @@ def check_instance(instance: dg.DagsterInstance) -> str:
 
 def check_daemons(instance: dg.DagsterInstance) -> str:
     """See that each daemon that this instance needs had a heartbeat lately, and no error since."""
-    statuses = get_daemon_statuses(instance, sorted(instance.get_required_daemon_types()))
+    needed = sorted(instance.get_required_daemon_types())
+    statuses = get_daemon_statuses(instance, needed, heartbeat_tolerance_seconds=TOLERANCE_SECONDS)
     silent = []
     for name, status in statuses.items():
         heartbeat = status.last_heartbeat

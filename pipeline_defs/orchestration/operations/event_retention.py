@@ -115,9 +115,10 @@ def prune_log_lines(
             f"an age of {age} is less than a day: runs of today are still looked at", next_step="give at least 1d"
         )
     storage = _sql_storage(instance)
-    ended_before = (now or dt.datetime.now(dt.UTC)) - age
+    now = now or dt.datetime.now(dt.UTC)
+    ended_before = now - age
     runs = rows = 0
-    for run_id in _ended_runs(instance, ended_before):
+    for run_id in _ended_runs(instance, ended_before, now):
         runs += 1
         rows += _count(storage, run_id) if dry_run else _delete(storage, run_id)
     if not dry_run:
@@ -135,14 +136,17 @@ def _sql_storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     return storage
 
 
-def _ended_runs(instance: dg.DagsterInstance, ended_before: dt.datetime) -> Iterator[str]:
+def _ended_runs(instance: dg.DagsterInstance, ended_before: dt.datetime, now: dt.datetime) -> Iterator[str]:
     """Give the runs that ended since the last time, the oldest first."""
-    done_until = instance.run_storage.get_cursor_values({_DONE_UNTIL}).get(_DONE_UNTIL)
+    noted = instance.run_storage.get_cursor_values({_DONE_UNTIL}).get(_DONE_UNTIL)
+    done_until = None if noted is None else dt.datetime.fromisoformat(noted)
+    if done_until is not None and done_until > now:  # the clock was wrong then
+        done_until = None
     wanted = dg.RunsFilter(
         statuses=list(FINISHED_STATUSES),
         updated_before=ended_before,
         # The clocks of the machines that write runs may differ a little.
-        updated_after=None if done_until is None else dt.datetime.fromisoformat(done_until) - dt.timedelta(minutes=10),
+        updated_after=None if done_until is None else done_until - dt.timedelta(minutes=10),
     )
     cursor: str | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Numbers of Dagster's instance: what waits, what runs, what failed lately, how old heartbeats are, how the log grows."""
+"""Numbers of Dagster's instance: what waits and runs, what failed lately, heartbeats, the size of the log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOG_OF_POSTGRESQL: Final = sa.text(
 )
 
 
-def instance_parts(instance: dg.DagsterInstance) -> "dict[str, Callable[[], Iterable[Metric]]]":
+def instance_parts(instance: dg.DagsterInstance) -> dict[str, Callable[[], Iterable[Metric]]]:
     """Give the parts of an instance, by name.
 
     Parameters
@@ -51,7 +51,7 @@ def instance_parts(instance: dg.DagsterInstance) -> "dict[str, Callable[[], Iter
     return {name: partial(reader, instance) for name, reader in readers.items()}
 
 
-def _runs(instance: dg.DagsterInstance) -> "Iterator[Metric]":
+def _runs(instance: dg.DagsterInstance) -> Iterator[Metric]:
     going = GaugeMetricFamily("pipeline_runs", "Runs that have not ended, by state", labels=["status"])
     for status in _GOING:
         going.add_metric([status.value.lower()], instance.get_runs_count(dg.RunsFilter(statuses=[status])))
@@ -64,14 +64,14 @@ def _runs(instance: dg.DagsterInstance) -> "Iterator[Metric]":
     yield ended
 
 
-def _backfills(instance: dg.DagsterInstance) -> "Iterator[Metric]":
+def _backfills(instance: dg.DagsterInstance) -> Iterator[Metric]:
     going = len(instance.get_backfills(status=BulkActionStatus.REQUESTED))
     yield GaugeMetricFamily("pipeline_backfills_in_progress", "Backfills that have not ended", value=going)
 
 
-def _daemons(instance: dg.DagsterInstance) -> "Iterator[Metric]":
+def _daemons(instance: dg.DagsterInstance) -> Iterator[Metric]:
     heartbeat = GaugeMetricFamily(
-        "pipeline_daemon_heartbeat_timestamp_seconds", "Last heartbeat of each daemon that is needed; 0 if it never ran",
+        "pipeline_daemon_heartbeat_timestamp_seconds", "Last heartbeat of each daemon that is needed; 0 if none",
         labels=["daemon"],
     )  # fmt: skip
     seen = instance.get_daemon_heartbeats()
@@ -80,7 +80,7 @@ def _daemons(instance: dg.DagsterInstance) -> "Iterator[Metric]":
     yield heartbeat
 
 
-def _event_log(instance: dg.DagsterInstance) -> "Iterator[Metric]":
+def _event_log(instance: dg.DagsterInstance) -> Iterator[Metric]:
     storage = instance.event_log_storage
     size = None
     if isinstance(storage, SqliteEventLogStorage):

@@ -40,9 +40,7 @@ def dagster_database(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server_environment(
-    dagster_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
+def server_environment(dagster_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What `pipeline.env` and the secrets of a server say, with this session's database and object store."""
     home = tmp_path_factory.mktemp("server")
     parts = urlsplit(dagster_database)
@@ -89,9 +87,7 @@ def server_started(server_environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def server_instance(
-    server_started: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
+def server_instance(server_started: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The server's instance, loaded by Dagster itself."""
     for name, value in server_started.items():
         monkeypatch.setenv(name, value)

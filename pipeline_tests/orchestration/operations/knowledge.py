@@ -15,9 +15,7 @@ def known(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey], run_id: str
     storage = instance.event_log_storage
     latest = {key: instance.get_latest_materialization_event(key) for key in keys}
     records = {key: instance.fetch_materializations(key, limit=100).records for key in keys}
-    checks = [
-        key for key in storage.get_latest_asset_check_execution_by_key(_check_keys(instance, keys))
-    ]
+    checks = list(storage.get_latest_asset_check_execution_by_key(_check_keys(instance, keys)))
     return {
         "partitions": {key: instance.get_materialized_partitions(key) for key in keys},
         "latest": latest,
@@ -34,9 +32,7 @@ def known(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey], run_id: str
             for key in keys
         },
         "checks": {
-            key: [
-                (one.status, one.event) for one in storage.get_asset_check_execution_history(key, limit=100)
-            ]
+            key: [(one.status, one.event) for one in storage.get_asset_check_execution_history(key, limit=100)]
             for key in checks
         },
         "run": [(run.status, run.tags) for run in instance.get_runs(dg.RunsFilter(run_ids=[run_id]))],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAYS = dg.StaticPartitionsDefinition(["2025-08-13", "2025-08-14"])
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=40)
 
 
@@ -46,6 +47,7 @@ def kept(request: pytest.FixtureRequest) -> dg.DagsterInstance:
     if request.param == "postgresql":
         instance = request.getfixturevalue("server_instance")
         instance.wipe()
+        instance.run_storage.set_cursor_values({event_retention._DONE_UNTIL: LONG_AGO})
     else:
         instance = request.getfixturevalue("files")
     return instance
@@ -102,7 +104,16 @@ def test_a_run_that_was_pruned_is_not_looked_at_again(files: dg.DagsterInstance)
     assert prune_log_lines(files, now=LATER).runs == 0
 
 
-def test_more_lines_than_a_statement_takes_go_in_turns(kept: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_wrong_once_does_not_end_pruning(files: dg.DagsterInstance) -> None:
+    run(files, "2025-08-13")
+    prune_log_lines(files, now=LATER + dt.timedelta(days=3650))
+
+    assert prune_log_lines(files, now=LATER).runs == 1
+
+
+def test_more_lines_than_a_statement_takes_go_in_turns(
+    kept: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_retention, "ROWS_PER_STATEMENT", 10)
     monkeypatch.setattr(event_retention, "RUNS_PER_PAGE", 1)
     done = [run(kept, "2025-08-13"), run(kept, "2025-08-14")]
@@ -122,7 +133,9 @@ def test_an_age_of_hours_is_refused(instance: dg.DagsterInstance) -> None:
 def test_the_job_prunes_the_instance_it_runs_on(files: dg.DagsterInstance) -> None:
     done = run(files, "2025-08-13")
 
-    result = prune_events.execute_in_process(instance=files, run_config={"ops": {"prune_old_log_lines": {"config": {"days": 1}}}})
+    result = prune_events.execute_in_process(
+        instance=files, run_config={"ops": {"prune_old_log_lines": {"config": {"days": 1}}}}
+    )
 
     assert result.success
     assert lines(files, done) > 25  # of today

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
-import dagster as dg
 import psycopg
 import pytest
 import yaml
@@ -14,12 +14,16 @@ from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage
 
 from pipeline_defs.definitions import defs
+from pipeline_defs.orchestration.operations import event_retention
 from pipeline_defs.orchestration.operations.event_retention import prune_log_lines
 from pipeline_defs.orchestration.runs import materialize_partition
 from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.orchestration.conftest import TINY_DATE
 from pipeline_tests.orchestration.operations.conftest import BUCKET
 from pipeline_tests.orchestration.operations.knowledge import known
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 START = PROJECT_ROOT / "deploy/start.sh"
 
@@ -33,6 +37,7 @@ def test_a_run_ends_in_postgresql_and_in_the_bucket_and_pruning_forgets_nothing_
 ) -> None:
     monkeypatch.setenv("PIPELINE_DATABASE_URL", database_url)
     assert landed.is_dir()
+    server_instance.wipe()  # of what other tests ran on it
 
     run = materialize_partition("group:ingestion or group:bars", TINY_DATE, server_instance, on_progress=print)
 
@@ -40,7 +45,8 @@ def test_a_run_ends_in_postgresql_and_in_the_bucket_and_pruning_forgets_nothing_
     with psycopg.connect(dagster_database) as connection:
         rows = dict(
             connection.execute(
-                "SELECT coalesce(dagster_event_type, 'log line'), count(*) FROM event_logs WHERE run_id = %s GROUP BY 1",
+                "SELECT coalesce(dagster_event_type, 'log line'), count(*) FROM event_logs"
+                " WHERE run_id = %s GROUP BY 1",
                 [run.run_id],
             ).fetchall()
         )
@@ -52,6 +58,7 @@ def test_a_run_ends_in_postgresql_and_in_the_bucket_and_pruning_forgets_nothing_
     keys = sorted(defs.resolve_asset_graph().materializable_asset_keys)
     before = known(server_instance, keys, run.run_id)
     _age(dagster_database)
+    server_instance.run_storage.set_cursor_values({event_retention._DONE_UNTIL: "2020-01-01T00:00:00+00:00"})
     pruned = prune_log_lines(server_instance)
 
     assert pruned.runs == 1
@@ -87,7 +94,9 @@ def test_the_queue_the_retries_and_the_places_are_as_the_environment_says(server
 def test_secrets_come_from_files_and_are_in_no_file_of_the_instance(
     server_environment: dict[str, str], server_started: dict[str, str]
 ) -> None:
-    secrets = {path.name: path.read_text().strip() for path in Path(server_environment["CREDENTIALS_DIRECTORY"]).iterdir()}
+    secrets = {
+        path.name: path.read_text().strip() for path in Path(server_environment["CREDENTIALS_DIRECTORY"]).iterdir()
+    }
     assert server_started["DAGSTER_POSTGRES_PASSWORD"] == secrets["dagster_password"]
     assert server_started["AWS_SECRET_ACCESS_KEY"] == secrets["s3_secret_key"]
     text = Path(server_started["DAGSTER_HOME"], "dagster.yaml").read_text()
@@ -103,7 +112,9 @@ def test_secrets_come_from_files_and_are_in_no_file_of_the_instance(
     ],
 )
 def test_a_wrong_setting_stops_the_start(server_environment: dict[str, str], change: dict[str, str], told: str) -> None:
-    started = subprocess.run([START, "true"], env={**server_environment, **change}, capture_output=True, text=True, check=False)
+    started = subprocess.run(
+        [START, "true"], env={**server_environment, **change}, capture_output=True, text=True, check=False
+    )
 
     assert started.returncode != 0
     assert told in started.stderr
