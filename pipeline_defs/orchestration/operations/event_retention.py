@@ -39,10 +39,14 @@ DELETED: Final = frozenset(
         dg.DagsterEventType.ASSET_STORE_OPERATION,
         dg.DagsterEventType.HOOK_COMPLETED,
         dg.DagsterEventType.HOOK_SKIPPED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
     }
 )
-"""Beside lines that code wrote to the log. Steps' beginnings, outputs, ends and failures stay: run pages and
-re-execution read them."""
+"""Beside lines that code wrote to the log. That a check was planned is kept in the table of checks, where all read
+it; in the log it takes half of all bytes of a run with many checks."""
+
+DELETED_OF_SUCCESS: Final = frozenset({dg.DagsterEventType.STEP_OUTPUT})
+"""Of a run that did not succeed they are read when it is run again from where it failed."""
 
 DEFAULT_AGE: Final = dt.timedelta(days=30)
 LEAST_AGE: Final = dt.timedelta(days=1)
@@ -118,9 +122,10 @@ def prune_log_lines(
     now = now or dt.datetime.now(dt.UTC)
     ended_before = now - age
     runs = rows = 0
-    for run_id in _ended_runs(instance, ended_before, now):
+    for run in _ended_runs(instance, ended_before, now):
         runs += 1
-        rows += _count(storage, run_id) if dry_run else _delete(storage, run_id)
+        if _is_there(storage, run.run_id):
+            rows += (_count if dry_run else _delete)(storage, run)
     if not dry_run:
         instance.run_storage.set_cursor_values({_DONE_UNTIL: ended_before.isoformat()})
     return Pruning(ended_before, runs, rows, dry_run)
@@ -136,7 +141,7 @@ def _sql_storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     return storage
 
 
-def _ended_runs(instance: dg.DagsterInstance, ended_before: dt.datetime, now: dt.datetime) -> Iterator[str]:
+def _ended_runs(instance: dg.DagsterInstance, ended_before: dt.datetime, now: dt.datetime) -> Iterator[dg.DagsterRun]:
     """Give the runs that ended since the last time, the oldest first."""
     noted = instance.run_storage.get_cursor_values({_DONE_UNTIL}).get(_DONE_UNTIL)
     done_until = None if noted is None else dt.datetime.fromisoformat(noted)
@@ -151,42 +156,38 @@ def _ended_runs(instance: dg.DagsterInstance, ended_before: dt.datetime, now: dt
     cursor: str | None = None
     while True:
         page = instance.get_run_records(wanted, limit=RUNS_PER_PAGE, cursor=cursor, ascending=True)
-        yield from (record.dagster_run.run_id for record in page)
+        yield from (record.dagster_run for record in page)
         if len(page) < RUNS_PER_PAGE:
             return
         cursor = page[-1].dagster_run.run_id
 
 
-def _log_lines(run_id: str) -> sa.ColumnElement[bool]:
-    kinds = [kind.value for kind in DELETED]
+def _log_lines(run: dg.DagsterRun) -> sa.ColumnElement[bool]:
+    kinds = [kind.value for kind in DELETED | (DELETED_OF_SUCCESS if run.is_success else frozenset())]
     return sa.and_(
-        _EVENTS.run_id == run_id,
+        _EVENTS.run_id == run.run_id,
         _EVENTS.asset_key.is_(None),  # whatever its type, what speaks of an asset stays
         sa.or_(_EVENTS.dagster_event_type.is_(None), _EVENTS.dagster_event_type.in_(kinds)),
     )
 
 
-def _count(storage: SqlEventLogStorage, run_id: str) -> int:
-    if not _is_there(storage, run_id):
-        return 0
-    with storage.run_connection(run_id) as connection:
-        counted = sa.select(sa.func.count()).select_from(SqlEventLogStorageTable).where(_log_lines(run_id))
+def _count(storage: SqlEventLogStorage, run: dg.DagsterRun) -> int:
+    with storage.run_connection(run.run_id) as connection:
+        counted = sa.select(sa.func.count()).select_from(SqlEventLogStorageTable).where(_log_lines(run))
         return int(connection.execute(counted).scalar_one())
 
 
-def _delete(storage: SqlEventLogStorage, run_id: str) -> int:
-    if not _is_there(storage, run_id):
-        return 0
-    some = sa.select(_EVENTS.id).where(_log_lines(run_id)).limit(ROWS_PER_STATEMENT)
+def _delete(storage: SqlEventLogStorage, run: dg.DagsterRun) -> int:
+    some = sa.select(_EVENTS.id).where(_log_lines(run)).limit(ROWS_PER_STATEMENT)
     deleted = 0
     while True:
-        with storage.run_connection(run_id) as connection:
+        with storage.run_connection(run.run_id) as connection:
             taken = connection.execute(sa.delete(SqlEventLogStorageTable).where(_EVENTS.id.in_(some))).rowcount
         deleted += taken
         if taken < ROWS_PER_STATEMENT:
             break
     if deleted and isinstance(storage, SqliteEventLogStorage):
-        _shrink(Path(storage.path_for_shard(run_id)))
+        _shrink(Path(storage.path_for_shard(run.run_id)))
     return deleted
 
 

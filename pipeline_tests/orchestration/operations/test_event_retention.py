@@ -53,6 +53,11 @@ def kept(request: pytest.FixtureRequest) -> dg.DagsterInstance:
     return instance
 
 
+@dg.asset(partitions_def=DAYS, deps=[prices])
+def broken() -> None:
+    raise ValueError
+
+
 def run(instance: dg.DagsterInstance, day: str) -> str:
     return dg.materialize([prices], partition_key=day, instance=instance).run_id
 
@@ -80,6 +85,16 @@ def test_what_dagster_knows_is_as_before_and_log_lines_are_gone(kept: dg.Dagster
     left = {entry.dagster_event.event_type for entry in kept.all_logs(first) if entry.dagster_event}
     assert not left & DELETED
     assert dg.DagsterEventType.ASSET_OBSERVATION in left
+
+
+def test_a_run_that_failed_can_still_be_run_again_from_where_it_failed(files: dg.DagsterInstance) -> None:
+    failed = dg.materialize([prices, broken], partition_key="2025-08-13", instance=files, raise_on_error=False).run_id
+    outputs = len(files.all_logs(failed, of_type=dg.DagsterEventType.STEP_OUTPUT))
+
+    assert prune_log_lines(files, now=LATER).rows > 25
+
+    assert len(files.all_logs(failed, of_type=dg.DagsterEventType.STEP_OUTPUT)) == outputs > 0
+    assert len(files.all_logs(failed, of_type=dg.DagsterEventType.STEP_FAILURE)) == 1
 
 
 def test_young_and_unfinished_runs_keep_every_line(files: dg.DagsterInstance) -> None:
