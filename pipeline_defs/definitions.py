@@ -18,6 +18,7 @@ from pipeline_defs.orchestration import (
 from pipeline_defs.orchestration.assets import gaps, report
 from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
+log_lines.choose_format()
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
 
 defs: dg.Definitions = dg.Definitions(
@@ -46,6 +47,5 @@ defs: dg.Definitions = dg.Definitions(
     jobs=[*automation.JOBS, *commands.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
     sensors=[*automation.SENSORS, uploads.uploads_sensor],
-    loggers=log_lines.build_loggers(),
     executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
 )

@@ -49,6 +49,8 @@ changes AS MATERIALIZED (
 ), judged AS (
     SELECT c.format,
            c.known_at IS NOT NULL
+           AND coalesce(c.precedence = (SELECT digest FROM source_precedences
+                                    ORDER BY precedence_id DESC LIMIT 1), false)
            AND NOT EXISTS (SELECT FROM changes AS l
                            WHERE l.trade_date BETWEEN c.start_date AND c.end_date AND l.changed_at > c.known_at
                              AND (l.underlying IS NULL OR l.underlying = c.underlying))

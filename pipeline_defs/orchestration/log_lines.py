@@ -5,29 +5,36 @@ import os
 import sys
 
 import dagster as dg
+from dagster._core.execution import context_creation_job as runs
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.settings import FORMAT_VARIABLE, JSON
 
 
-def build_loggers() -> dict[str, dg.LoggerDefinition]:
-    """Give the loggers of every run, by name.
+def choose_format() -> None:
+    """Have the runs of this process write JSON lines if ``PIPELINE_LOG_FORMAT`` says so.
 
-    Returns
-    -------
-    dict of str to dagster.LoggerDefinition
-        Nothing, which is Dagster's coloured text, unless ``PIPELINE_LOG_FORMAT`` is ``json``.
+    Loggers of definitions count only for runs whose configuration names them; all others get Dagster's coloured text,
+    without a setting to change it. So its default is replaced, before any run begins.
 
     Raises
     ------
     ConfigurationError
-        If it is neither ``json`` nor ``text``.
+        If the variable is neither ``json`` nor ``text``.
 
     """
     wanted = os.environ.get(FORMAT_VARIABLE) or "text"
     if wanted not in {"text", JSON}:
         raise ConfigurationError(f"{FORMAT_VARIABLE} is {wanted!r}, expected text or {JSON}")
-    return {"console": json_lines} if wanted == JSON else {}
+    if wanted == JSON:
+        runs.default_system_loggers = _json_instead
+
+
+def _json_instead(
+    instance: dg.DagsterInstance | None,
+) -> list[tuple[dg.LoggerDefinition, dict[str, object]]]:
+    level = (instance.python_log_level if instance else None) or "DEBUG"
+    return [(json_lines, {"name": "dagster", "log_level": level})]
 
 
 @dg.logger(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
@@ -95,7 +96,7 @@ def test_clocks_that_differ_are_told_with_their_direction(
             moved = dt.datetime.now(tz) + dt.timedelta(seconds=seconds)
             return cls.combine(moved.date(), moved.timetz())
 
-    monkeypatch.setattr(checks.dt, "datetime", Shifted)
+    monkeypatch.setattr("pipeline_defs.operations.checks.dt", SimpleNamespace(datetime=Shifted, UTC=dt.UTC))
     with pytest.raises(UnhealthyError, match="ahead of" if seconds > 0 else "behind") as found:
         checks.check_clock(warehouse)
     assert found.value.state is state
@@ -129,9 +130,9 @@ def test_nothing_is_overdue_without_a_universe(warehouse: Warehouse, home: Path)
 
 def test_a_session_that_is_due_and_not_stored_is_named(warehouse: Warehouse, home: Path) -> None:
     home.mkdir()
-    (home / "universe.yaml").write_text("yahoo:\n  equity_daily:\n    instruments: [RELIANCE.NS]\n")
+    (home / "universe.yaml").write_text("yahoo:\n  equities: [AAPL]\n  market: US\n")
 
-    with pytest.raises(UnhealthyError, match="5 sessions are due and not stored: yahoo/equity_daily 20") as found:
+    with pytest.raises(UnhealthyError, match=r"\d+ sessions are due and not stored: yahoo/\w+ 2025-08-0") as found:
         checks.check_sessions(warehouse, dt.datetime(2025, 8, 13, tzinfo=dt.UTC))
     assert found.value.state is State.WARNING
 

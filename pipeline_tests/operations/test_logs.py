@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.operations.logs import JsonLines, json_line
-from pipeline_defs.orchestration.log_lines import build_loggers
+from pipeline_defs.orchestration import log_lines
 from pipeline_defs.sources.asking.credentials import remember_secret
 
 KEY = "k3y-of-a-vendor/with+signs"
@@ -52,13 +52,15 @@ def test_secrets_are_left_out_of_messages_fields_and_tracebacks(monkeypatch: pyt
 def test_a_run_writes_lines_with_its_run_job_and_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(log_lines.runs, "default_system_loggers", log_lines.runs.default_system_loggers)
     monkeypatch.setenv("PIPELINE_LOG_FORMAT", "json")
+    log_lines.choose_format()
 
     @dg.op
     def speak(context) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 -- Dagster reads the annotation
         context.log.warning("three files are late")
 
-    @dg.job(logger_defs=build_loggers())
+    @dg.job
     def telling() -> None:
         speak()
 
@@ -73,7 +75,9 @@ def test_a_run_writes_lines_with_its_run_job_and_step(
 
 def test_text_is_the_default_and_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIPELINE_LOG_FORMAT", raising=False)
-    assert build_loggers() == {}
+    before = log_lines.runs.default_system_loggers
+    log_lines.choose_format()
+    assert log_lines.runs.default_system_loggers is before
     monkeypatch.setenv("PIPELINE_LOG_FORMAT", "xml")
     with pytest.raises(ConfigurationError, match="expected text or json"):
-        build_loggers()
+        log_lines.choose_format()

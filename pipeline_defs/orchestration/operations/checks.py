@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 CODE_SERVER_VARIABLES: Final = ("PIPELINE_CODE_SERVER_HOST", "PIPELINE_CODE_SERVER_PORT")
+SHOWN: Final = 3
+"""Daemons that are named; they are one process, and mostly end together."""
+
 TOLERANCE_SECONDS: Final = 180.0
 """A daemon tells every half minute that it is there; Dagster's own tolerance of half an hour is too long for a desk."""
 
@@ -40,8 +43,9 @@ def check_daemons(instance: dg.DagsterInstance) -> str:
         else:
             silent.append(f"{name} was last seen at {_utc(heartbeat.timestamp)}")
     if silent:
+        more = f"; and {len(silent) - SHOWN} more" if len(silent) > SHOWN else ""
         raise UnhealthyError(
-            "; ".join(silent),
+            f"{len(silent)} of {len(statuses)} daemons do not work: {'; '.join(silent[:SHOWN])}{more}",
             next_step="start dagster-daemon, or read its log; until then no schedule, sensor or queued run goes on",
         )
     return f"{len(statuses)} daemons had a heartbeat"

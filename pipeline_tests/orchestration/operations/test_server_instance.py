@@ -43,7 +43,7 @@ def test_a_run_ends_in_postgresql_and_in_the_bucket_and_pruning_forgets_nothing_
 
     assert run.succeeded
     with psycopg.connect(dagster_database) as connection:
-        rows = dict(
+        rows: dict[str, int] = dict(
             connection.execute(
                 "SELECT coalesce(dagster_event_type, 'log line'), count(*) FROM event_logs"
                 " WHERE run_id = %s GROUP BY 1",
