@@ -2,7 +2,7 @@
 # Variables: PYTHON=/path/to/python (3.12 or 3.13), PIPELINE_HOME=/folder/of/the/state, UPGRADE=1 (make lock).
 
 PY := .venv/bin/python
-SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs
+SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs deploy
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help

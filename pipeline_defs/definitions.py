@@ -5,10 +5,20 @@ from itertools import chain
 import dagster as dg
 
 from pipeline_defs.exports.registry import EXPORTERS
-from pipeline_defs.orchestration import assets, automation, checks, commands, freshness, resources, uploads
+from pipeline_defs.orchestration import (
+    assets,
+    automation,
+    checks,
+    commands,
+    freshness,
+    log_lines,
+    resources,
+    uploads,
+)
 from pipeline_defs.orchestration.assets import gaps, report
 from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
+log_lines.choose_format()
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
 
 defs: dg.Definitions = dg.Definitions(

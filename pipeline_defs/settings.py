@@ -17,6 +17,10 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 GIB: Final = 1 << 30
 DEFAULT_CACHE_BYTES: Final = 10 * GIB
 
+FORMAT_VARIABLE: Final = "PIPELINE_LOG_FORMAT"
+JSON: Final = "json"
+"""The value that has runs and the command line write lines that programs parse."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
     "migration": {"schema", "markets", "sources", "warehouse"},
+    "operations": {"sources", "storage", "warehouse"},
     "portal": {"schema", "markets", "freshness", "sources", "warehouse"},
 }
 """Rooms beside one's own. `errors`, `settings` and the version are everybody's."""

@@ -14,6 +14,7 @@ import typer
 
 from pipeline_defs.cli.exit_codes import ExitCode
 from pipeline_defs.errors import PipelineError, UnknownNameError
+from pipeline_defs.settings import FORMAT_VARIABLE, JSON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,10 @@ def end(error: BaseException, *, show_traceback: bool) -> ExitCode:
 
 
 def _tell(text: str) -> None:
+    if os.environ.get(FORMAT_VARIABLE) == JSON:
+        from pipeline_defs.operations.logs import json_line  # noqa: PLC0415 -- only where lines are parsed
+
+        text = json_line("ERROR", "pipeline", text.removeprefix("error: "), {"command": sys.argv[1:2]})
     with suppress(OSError):  # nobody reads that either
         typer.echo(text, err=True)
 

@@ -23,12 +23,15 @@ from pipeline_defs.cli.export import export
 from pipeline_defs.cli.failing import TRACEBACK_VARIABLE, end
 from pipeline_defs.cli.formats import formats
 from pipeline_defs.cli.gaps import backfill, gaps
+from pipeline_defs.cli.health import health
 from pipeline_defs.cli.help_page import PanelGroup
 from pipeline_defs.cli.history import corrections, diff
 from pipeline_defs.cli.imports import import_data, ingest, quarantine, replay
 from pipeline_defs.cli.interface import ui
 from pipeline_defs.cli.kite_login import kite_login
+from pipeline_defs.cli.metrics import metrics
 from pipeline_defs.cli.migrate import migrate
+from pipeline_defs.cli.prune import prune
 from pipeline_defs.cli.quality import quality
 from pipeline_defs.cli.rates import rates
 from pipeline_defs.cli.reconcile import reconcile
@@ -82,6 +85,9 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     (OPERATE, "ui", ui),
     (OPERATE, "db", database),
     (OPERATE, "doctor", doctor),
+    (OPERATE, "health", health),
+    (OPERATE, "metrics", metrics),
+    (OPERATE, "prune", prune),
     (OPERATE, "alerts", alerts),
     (OPERATE, "pools", pools),
 )

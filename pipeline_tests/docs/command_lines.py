@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pipeline_tests.docs.blocks import Block
 
 _ASSIGNMENT: Final = re.compile(r"^[A-Z][A-Z0-9_]*=")
-FOREIGN: Final = frozenset({".", "cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql", "rustybt"})
+FOREIGN: Final = frozenset(
+    {".", "cd", "cp", "docker", "echo", "git", "install", "lean", "make-secrets.sh", "mkdir", "pip", "printf", "psql",
+     "rustybt", "systemctl", "systemd-analyze", "systemd-run", "useradd"}
+)  # fmt: skip
 """Programs of others, of which nothing is known here."""
 
 _DAGSTER: Final = {

@@ -10,6 +10,7 @@
 ``intraday``   each API while its market is open
 ``stale``      each API's latest sessions that are due and not stored, exactly
 ``month_end``  the catalogs of a month whose last session is over
+``pruning``    the log lines of old runs, which nobody reads
 ``alerts``     failed runs, failed checks and stale assets, told to people; ``alert_events`` reads them
 
 What a run does is the assets' business. A schedule never guesses: it asks the market's sessions, and where it does
@@ -20,7 +21,17 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from pipeline_defs.orchestration.automation import alerts, daily, files, intraday, jobs, landing, month_end, stale
+from pipeline_defs.orchestration.automation import (
+    alerts,
+    daily,
+    files,
+    intraday,
+    jobs,
+    landing,
+    month_end,
+    pruning,
+    stale,
+)
 from pipeline_defs.sources.registry import SOURCES, api_sources
 
 if TYPE_CHECKING:
@@ -34,6 +45,7 @@ _INTRADAY: Final = {name: jobs.intraday_job(name) for name in _INTRADAY_SOURCES}
 JOBS: "Final[list[dg.JobDefinition | UnresolvedAssetJobDefinition]]" = [
     jobs.NSE_DAILY,
     jobs.MONTH_CATALOGS,
+    pruning.prune_events,
     *_DAILY.values(),
     *_INTRADAY.values(),
 ]
@@ -47,6 +59,7 @@ SCHEDULES: Final[list[dg.ScheduleDefinition]] = [
         for pace in (intraday.HOURLY, intraday.EVERY_5_MINUTES)
     ),
     month_end.month_catalogs_schedule,
+    pruning.prune_events_schedule,
 ]
 
 SENSORS: Final = [
