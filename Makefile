@@ -6,7 +6,7 @@ SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs deploy
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers test-thorough check format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers test-thorough check audit format bench stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check: environment-dev ## lint, format and types
 	@$(PY) -m ruff check $(EXISTING)
 	@$(PY) -m ruff format --check $(EXISTING)
 	@$(PY) -m mypy $(EXISTING)
+
+audit: environment-dev ## advisories, hashes and licences of what is installed; its bill of materials in .sbom.json
+	@$(PY) tools/audit.py --sbom .sbom.json
 
 format: environment-dev ## put the code into the project's format
 	@$(PY) -m ruff check --fix $(EXISTING)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.secret_files import read_secret
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +32,8 @@ class Settings:
     home : Path
         ``PIPELINE_HOME``; default ``.pipeline`` in the clone (ignored by git).
     database_url : str or None
-        ``PIPELINE_DATABASE_URL``; None selects the embedded PostgreSQL below `home`.
+        ``PIPELINE_DATABASE_URL``, or what the file holds that ``PIPELINE_DATABASE_URL_FILE`` names; None selects the
+        embedded PostgreSQL below `home`.
     object_store : str or None
         ``PIPELINE_OBJECT_STORE``: ``s3://bucket/prefix`` below which catalogs (and, if asked for, raw files) are kept;
         None keeps them below `home`.
@@ -96,7 +98,7 @@ def load_settings() -> Settings:
     Raises
     ------
     ConfigurationError
-        If ``PIPELINE_CACHE_GIB`` is not a positive number.
+        If ``PIPELINE_CACHE_GIB`` is not a positive number, or the file with the database's address cannot be read.
 
     """
     home = Path(os.environ.get("PIPELINE_HOME") or PROJECT_ROOT / ".pipeline").expanduser().resolve()
@@ -106,7 +108,7 @@ def load_settings() -> Settings:
         raw_archive = object_store or str(home)
     return Settings(
         home=home,
-        database_url=os.environ.get("PIPELINE_DATABASE_URL") or None,
+        database_url=read_secret("PIPELINE_DATABASE_URL", "the database's address"),
         object_store=object_store,
         raw_archive=None if raw_archive == "off" else raw_archive,
         cache_bytes=_cache_bytes(os.environ.get("PIPELINE_CACHE_GIB") or ""),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What continuous integration runs in a clean clone: the tests, which run the demo as well, then the checks.
+"""What continuous integration runs in a clean clone: the tests, with the demo, the checks, the audit.
 
 Prints the wall time and the peak memory of each, and stops what was started, also after a failure. Exit code 0 only
 if all succeed within the time limit. Any Python from 3.8 on will do: the project's own is made by the commands.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
-COMMANDS = (("make", "test"), ("make", "check"))
+COMMANDS = (("make", "test"), ("make", "check"), ("make", "audit"))
 WANTED_SECONDS = 20 * 60
 """What a run should stay under; a slow machine is told, not punished."""
 LIMIT_SECONDS = 60 * 60

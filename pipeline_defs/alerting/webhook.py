@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pipeline_defs.alerting.notifier import AlertError, Notifier
+from pipeline_defs.encrypted import check_endpoint
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.sources.asking.credentials import read_credential, remember_secret
 
@@ -61,6 +62,7 @@ class WebhookNotifier(Notifier):
                 where=URL_VARIABLE,
                 next_step="copy the whole address",
             )
+        check_endpoint(self._url, URL_VARIABLE)
         for part in (parts.path.strip("/"), parts.query):
             if len(part) >= _SHORTEST_TOKEN:
                 remember_secret(part)

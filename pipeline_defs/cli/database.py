@@ -126,6 +126,50 @@ def downgrade(
     _report("undone", [one.name for one in undone], as_json=as_json)
 
 
+@database.command()
+def roles(
+    *,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make missing roles, and give every object its owner and rights.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the group roles, and what of the rights is not as the schema declares; see docs/security/roles.md.
+
+    Exit code 1 if something is not. Migrations give the rights by themselves: --apply is for a restored backup, or
+    where whoever migrated could not make roles.
+    """
+    from pipeline_defs.warehouse.migrations import privileges  # noqa: PLC0415 -- keeps --help quick
+
+    warehouse = _unmigrated_warehouse()
+    with warehouse.connect() as connection:
+        problems = privileges.apply_privileges(connection) if apply else []
+        states = privileges.role_states(connection)
+    if as_json:
+        report = {
+            "user": states.user,
+            "missing": list(states.missing),
+            "held": list(states.held),
+            "differences": list(states.differences),
+            "refused": problems,
+            "in_order": states.in_order,
+        }
+        typer.echo(json.dumps(report))
+    else:
+        for role in privileges.ROLES:
+            held = f", held by {states.user}" if role in states.held else ""
+            typer.echo(f"{role:<20}{'missing' if role in states.missing else 'there'}{held}")
+        for difference in states.differences:
+            typer.echo(difference)
+        for problem in problems:
+            typer.echo(f"refused: {problem}", err=True)
+        if not states.declared:
+            typer.echo("Next: 'pipeline db upgrade': this schema declares no rights yet", err=True)
+        elif not states.in_order:
+            typer.echo("Next: 'pipeline db roles --apply' as an administrator of the server", err=True)
+    raise typer.Exit(ExitCode.SUCCESS if states.in_order else ExitCode.FAILED)
+
+
 def _unmigrated_warehouse() -> Warehouse:
     """Give the database as it is, for commands that look at the schema or change it step by step."""
     from pipeline_defs.warehouse.connection import Warehouse, database_url  # noqa: PLC0415 -- keeps --help quick

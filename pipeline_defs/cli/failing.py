@@ -89,11 +89,11 @@ def _said_by_database(error: BaseException) -> str | None:
 
     if not isinstance(error, Error):
         return None
+    from pipeline_defs.warehouse.faults import next_step  # noqa: PLC0415 -- as above
+
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-    return (
-        f"the database refused: {str(error).strip()}{state}\n"
-        "Next: what was committed before is kept; mend the cause and run the command again"
-    )
+    mend = next_step(error) or "mend the cause and run the command again"
+    return f"the database refused: {str(error).strip()}{state}\nNext: what was committed before is kept; {mend}"
 
 
 def _nobody_reads() -> bool:

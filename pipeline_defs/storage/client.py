@@ -6,11 +6,13 @@ boto3 is imported when a client is made, never before: whoever keeps everything 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pipeline_defs.encrypted import check_endpoint
 from pipeline_defs.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -86,6 +88,10 @@ def make_client(*, connections: int) -> Any:  # noqa: ANN401 -- boto3 makes its 
             f"object stores need boto3, which is not installed ({error})",
             next_step="pip install 'market-data-pipeline[s3]'",
         ) from error
+    for variable in _ENDPOINT_VARIABLES:
+        if endpoint := os.environ.get(variable):
+            check_endpoint(endpoint, variable)
+            break
     read_seconds = _seconds("PIPELINE_S3_TIMEOUT", READ_SECONDS)
     retries: dict[str, Any] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
     if not os.environ.get("AWS_MAX_ATTEMPTS"):  # a number given here would win over the user's
@@ -162,6 +168,12 @@ def explained(location: S3Location) -> Iterator[None]:
             where=where,
             next_step="try again later; PIPELINE_S3_TIMEOUT (seconds) and AWS_MAX_ATTEMPTS say how long to wait",
         ) from None
+    except boto.SSLError as error:
+        raise StorageError(
+            f"the certificate of the store at {_endpoint()} is not to be trusted ({_reason(error)})",
+            where=where,
+            next_step="check the address; AWS_CA_BUNDLE names a file with the certificates of your own authority",
+        ) from None
     except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, RetriesExceededError) as error:
         # The library's own text repeats the endpoint with whatever login it may hold.
         raise StorageError(
@@ -214,6 +226,12 @@ def _addressing_style() -> str:
                 )
             return "path"
     return "auto"
+
+
+def _reason(error: Exception) -> str:
+    """Find what the check of a certificate said, in a text that repeats the address as well."""
+    found = re.search(r"certificate verify failed: ([^(\]]+)", str(error))
+    return type(error).__name__ if found is None else found[1].strip()
 
 
 def _endpoint() -> str:

@@ -19,7 +19,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from pipeline_defs.errors import StorageError
 from pipeline_defs.storage.answers import Upload
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH: Final = 4
 _CHUNK_BYTES: Final = 1 << 20
+_MOST_PACKED_BYTES: Final = 1 << 30
+"""Of an archive within an archive, which is read whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +212,29 @@ def _contents(data: bytes, name: str, depth: int) -> Iterator[str]:
     yield hashlib.sha256(data).hexdigest()
     try:
         if name.lower().endswith(".gz"):
-            yield hashlib.sha256(gzip.decompress(data)).hexdigest()
+            yield _unpacked_digest(gzip.GzipFile(fileobj=io.BytesIO(data)))
         elif name.lower().endswith(".zip") and depth:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 for member in archive.infolist():
-                    if not member.is_dir():
+                    if member.is_dir():
+                        continue
+                    if member.filename.lower().endswith((".zip", ".gz")):
+                        if member.file_size > _MOST_PACKED_BYTES:
+                            continue
                         yield from _contents(archive.read(member), member.filename, depth - 1)
+                    else:
+                        with archive.open(member) as stream:
+                            yield _unpacked_digest(stream)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
         return  # what cannot be unpacked was not read by anybody
+
+
+def _unpacked_digest(stream: IO[bytes] | gzip.GzipFile) -> str:
+    """Digest what unpacks, portion by portion: it may be a thousand times as large as what was kept."""
+    digest = hashlib.sha256()
+    while portion := stream.read(_CHUNK_BYTES):
+        digest.update(portion)
+    return digest.hexdigest()
 
 
 def _keep_file(file: Path, target: Path, sha256: str) -> None:

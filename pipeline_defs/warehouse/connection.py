@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from pipeline_defs.encrypted import check_database
 from pipeline_defs.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -23,7 +26,9 @@ SESSION_OPTIONS = " ".join(
 """UTC everywhere, written the ISO way; no JIT, which costs seconds on many small chunks; a day of groups in memory;
 a killed client's statement ends by itself."""
 
-_PASSWORD = re.compile(r"(?<=://)([^:/@]+):[^@]*@")
+_PASSWORD = re.compile(r"(?<=://)([^:/@]+):[^/\s]*@")
+_MASK = "***"
+_SECRET_PARAMETERS = ("password", "sslpassword", "passfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ class Warehouse:
 
     @property
     def public_url(self) -> str:
-        """The URL with its password masked."""
-        return _PASSWORD.sub(r"\1:***@", self.url)
+        """The URL with its password masked, in whichever form libpq takes it."""
+        return self._masked(self.url)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
         """Open a connection.
@@ -65,15 +70,35 @@ class Warehouse:
         """
         import psycopg  # noqa: PLC0415 -- a client library is loaded where it is used
 
+        check_database(_parameters(self.url), "PIPELINE_DATABASE_URL")
         try:
             return psycopg.connect(self.url, autocommit=autocommit, options=SESSION_OPTIONS, connect_timeout=10)
-        except psycopg.OperationalError as error:
-            message = _PASSWORD.sub(r"\1:***@", str(error)).strip()
+        except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+            message = self._masked(str(error)).strip()
             raise WarehouseError(
                 f"the database did not accept a connection: {message}",
                 where=self.public_url,
                 next_step="check PIPELINE_DATABASE_URL, or unset it to use the embedded server",
             ) from None
+
+    def _masked(self, text: str) -> str:
+        """Leave out the password, as it is written in the address and as it is."""
+        secrets = {value for name, value in _parameters(self.url).items() if name in _SECRET_PARAMETERS and value}
+        for secret in sorted({form for one in secrets for form in (one, quote(one, safe=""), quote(one))}, key=len):
+            text = text.replace(secret, _MASK)
+        return _PASSWORD.sub(rf"\1:{_MASK}@", text)
+
+
+@lru_cache(maxsize=8)
+def _parameters(url: str) -> dict[str, str]:
+    """Take an address apart as libpq does; empty for what is none, which connecting then says."""
+    from psycopg import Error  # noqa: PLC0415 -- a client library is loaded where it is used
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except Error:
+        return {}
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

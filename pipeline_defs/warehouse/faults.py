@@ -51,7 +51,10 @@ _EXPLAINED: Final = {
     "25006": ("the database is read-only", "point PIPELINE_DATABASE_URL to the primary server"),
     "42501": (
         "the database user lacks a privilege",
-        "use the user that owns the tables, or have the missing privilege granted",
+        (
+            "use a login that is in pipeline_loader for imports and exports, in pipeline_migrator for upgrades,"
+            " retention and taking a moved-in bundle out; 'pipeline db roles' shows who holds which role"
+        ),
     ),
 }
 
@@ -97,6 +100,12 @@ def explain(error: psycopg.Error, where: str) -> WarehouseError:
     )
     state = f", SQLSTATE {error.sqlstate}" if error.sqlstate else ""
     return WarehouseError(f"{what}: {said}{state}", where=where, next_step=next_step)
+
+
+def next_step(error: psycopg.Error) -> str | None:
+    """Say what to do about a refusal that people meet; None of others."""
+    _, step = _EXPLAINED.get(error.sqlstate or "", ("", None))
+    return step
 
 
 @dataclass(slots=True)

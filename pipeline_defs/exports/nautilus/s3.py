@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from pipeline_defs.encrypted import check_endpoint
 from pipeline_defs.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def storage_options(
         python["token"] = token
         rust["session_token"] = token
     if endpoint:
+        check_endpoint(endpoint, "AWS_ENDPOINT_URL_S3")
         python["endpoint_url"] = endpoint
         rust["endpoint_url"] = endpoint
         if endpoint.startswith("http://"):

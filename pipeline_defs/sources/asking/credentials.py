@@ -7,12 +7,11 @@ that was read once is known to `redact` for the life of the process.
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.secret_files import read_secret
 
 REDACTED: Final = "***"
 _SHORTEST: Final = 4
@@ -41,15 +40,7 @@ def read_credential(name: str, purpose: str) -> str:
         If neither the variable nor ``<name>_FILE`` is set, or the file cannot be read.
 
     """
-    value = os.environ.get(name)
-    file = os.environ.get(f"{name}_FILE")
-    if not value and file:
-        try:
-            value = Path(file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(
-                f"{file} cannot be read: {error.strerror}", where=f"{name}_FILE", next_step=f"put {purpose} there"
-            ) from None
+    value = read_secret(name, purpose)
     if not value:
         raise ConfigurationError(
             f"{purpose} is missing", where=name, next_step=f"set {name}, or {name}_FILE to a file that holds it"

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from pipeline_defs.encrypted import check_endpoint
 from pipeline_defs.errors import ConfigurationError, NothingGivenError, SourceError
 from pipeline_defs.freshness.deciding import Partition
 from pipeline_defs.markets.market import Market, market
@@ -74,9 +75,12 @@ class ApiSource(Source):
     clock: Callable[[], dt.datetime] = field(default=utc_now, repr=False)
 
     def __post_init__(self) -> None:
-        """Take the endpoint from the environment."""
+        """Take the endpoint from the environment; keys would go there, so it is to be encrypted."""
+        variable = f"PIPELINE_{self.name.upper()}_ENDPOINT"
         if self.endpoint is None:
-            self.endpoint = os.environ.get(f"PIPELINE_{self.name.upper()}_ENDPOINT") or None
+            self.endpoint = os.environ.get(variable) or None
+        if self.endpoint is not None:
+            check_endpoint(self.endpoint, variable)
 
     # What an adapter does. ---------------------------------------------------------------------------------------
 

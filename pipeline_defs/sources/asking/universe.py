@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from pipeline_defs.errors import PipelineError
 
+MOST_BYTES: Final = 1 << 20
+"""Of a universe file."""
+
+_DEEPEST: Final = 32
+
 KIND_SECTIONS: Final = {
     "EQ": "equities",
     "SPOT": "indices",
@@ -290,10 +295,35 @@ def find_universe(source: str) -> SourceUniverse | None:
 def _content(path: Path) -> object:
     import yaml  # noqa: PLC0415 -- only a run needs it
 
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError(
+            f"is longer than {MOST_BYTES >> 20} MiB", where=str(path), next_step="name instruments by pattern, not each"
+        )
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = content.decode("utf-8")
+        _refuse_bombs(text, path)
+        return yaml.safe_load(text) or {}
+    except UnicodeDecodeError:
+        raise ConfigurationError("is not UTF-8", where=str(path), next_step="save it as UTF-8") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"is no YAML: {error}", where=str(path)) from None
+
+
+def _refuse_bombs(text: str, path: Path) -> None:
+    """Refuse what is small to write and large to read: ten lines of aliases are a thousand million entries."""
+    import yaml  # noqa: PLC0415 -- only a run needs it
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigurationError(
+                "uses aliases (*name), which are not taken here", where=str(path), next_step="write out what they name"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ConfigurationError("is nested too deeply", where=str(path), next_step="correct the file")
 
 
 def _checked(section: object, where: str) -> SourceUniverse:

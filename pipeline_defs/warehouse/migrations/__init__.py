@@ -4,6 +4,7 @@
 ``statements``  cutting SQL text into statements, for what no transaction may hold
 ``ledger``      which migrations a database holds, and whether they are the ones of this version
 ``snapshot``    the schema as the migrations left it, to tell what was changed by hand since
+``privileges``  owners and rights of what they made, by group roles
 ``running``     upgrade and downgrade
 """
 

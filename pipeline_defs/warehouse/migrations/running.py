@@ -16,6 +16,7 @@ from pipeline_defs.warehouse.migrations.ledger import (
     timescaledb_is_available,
     write_entry,
 )
+from pipeline_defs.warehouse.migrations.privileges import apply_privileges, become_migrator, warn_of
 from pipeline_defs.warehouse.migrations.snapshot import SchemaRecorder, snapshot_is_current
 from pipeline_defs.warehouse.migrations.statements import split_statements
 from pipeline_defs.warehouse.seeds import market_rules_are_current, seed_market_rules
@@ -32,6 +33,8 @@ OLDEST_SERVER = 150_000
 """PostgreSQL 15: unique indexes that treat nulls as equal keep an instrument from being made twice."""
 
 LOCK_POLL_SECONDS = 0.1
+
+_NO_RIGHT = "42501"
 
 _LOCK = "market-data-pipeline migrations"
 
@@ -60,24 +63,27 @@ def upgrade(warehouse: Warehouse, directory: Path = SQL_DIR, *, to: int | None =
         migration's number; or if a migration fails, of which nothing is then kept.
 
     """
-    with warehouse.connect() as connection:
+    with warehouse.connect() as connection, _explained("schema_migrations", keeps_nothing=True):
         _refuse_old_server(connection.info.server_version)
         states = checked_states(connection, directory)
         if not _wanted(states, to) and snapshot_is_current(connection) and not _rules_are_behind(connection, states):
             return []
     applied: list[Migration] = []
+    problems: list[str] = []
     with _migrating(warehouse) as connection:
         _create_extension(connection)
         states = checked_states(connection, directory)
         recorder = SchemaRecorder(connection, is_new=all(entry.applied_at is None for entry in states))
         for migration in _wanted(states, to):
             with _explained(migration.name, keeps_nothing=migration.in_transaction):
-                _apply(connection, migration, recorder)
+                problems = _apply(connection, migration, recorder)
             applied.append(migration)
         if not snapshot_is_current(connection):
             recorder.note_changes()
         if _rules_are_behind(connection, checked_states(connection, directory)):
-            seed_market_rules(connection)
+            with _explained("market rules", keeps_nothing=True):
+                seed_market_rules(connection)
+    warn_of(problems)
     return applied
 
 
@@ -127,6 +133,7 @@ def downgrade(
                 connection.execute(migration.back or "")
                 remove_entry(connection, migration)
                 recorder.note_changes()
+                apply_privileges(connection)
             undone.append(migration)
     return undone
 
@@ -176,7 +183,8 @@ def _check_way_back(doomed: list[Migration], to: int, *, accept_loss: bool) -> N
         )
 
 
-def _apply(connection: psycopg.Connection, migration: Migration, recorder: SchemaRecorder) -> None:
+def _apply(connection: psycopg.Connection, migration: Migration, recorder: SchemaRecorder) -> list[str]:
+    """Apply one migration; give what the user had no right to say about owners and rights."""
     if not migration.in_transaction:
         recorder.begin_unfinished()
         for statement in split_statements(migration.sql):
@@ -186,6 +194,7 @@ def _apply(connection: psycopg.Connection, migration: Migration, recorder: Schem
             connection.execute(migration.sql)
         write_entry(connection, migration)
         recorder.note_changes()
+        return apply_privileges(connection)
 
 
 def _rules_are_behind(connection: psycopg.Connection, states: list[MigrationState]) -> bool:
@@ -205,6 +214,7 @@ def _migrating(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         while not _take_lock(connection):
             time.sleep(LOCK_POLL_SECONDS)
         connection.execute("SET client_min_messages = warning")
+        become_migrator(connection)
         yield connection
 
 
@@ -221,11 +231,17 @@ def _explained(name: str, *, keeps_nothing: bool) -> Iterator[None]:
         yield
     except Error as error:
         kept = "nothing of it was kept" if keeps_nothing else "it may have been run in part and can be run again"
+        mend = "mend the cause and run the command again"
+        if error.sqlstate == _NO_RIGHT:
+            mend = (
+                "have a login that is in pipeline_migrator, or owns the tables, run 'pipeline db upgrade'; then run the"
+                " command again"
+            )
         state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
         raise WarehouseError(
             f"the database refused: {str(error).strip()}{state}",
             where=name,
-            next_step=f"{kept}, what went before it stays; mend the cause and run the command again",
+            next_step=f"{kept}, what went before it stays; {mend}",
         ) from error
 
 
