@@ -27,7 +27,7 @@ def choose_format() -> None:
     if wanted not in {"text", JSON}:
         raise ConfigurationError(f"{FORMAT_VARIABLE} is {wanted!r}, expected text or {JSON}")
     if wanted == JSON:
-        runs.default_system_loggers = _json_instead
+        runs.default_system_loggers = _json_instead  # type: ignore[attr-defined]  # imported there, and looked up anew
 
 
 def _json_instead(

@@ -45,7 +45,7 @@ def test_without_a_daemon_the_installation_is_not_ready_and_each_line_says_what_
     ended = pipeline("health", "--least-free", "0", "--limit", "120")
 
     assert ended.code == 1
-    states = {line.split("  ")[1].strip(): line.split()[0] for line in ended.out.splitlines() if line[0] != " "}
+    states = {line[9:].split("  ")[0]: line.split()[0] for line in ended.out.splitlines() if line[0] != " "}
     assert {name for name, state in states.items() if state == "failed"} == {"daemons"}
     assert states["schema"] == states["clock"] == states["definitions"] == states["runs"] == "ok"
     assert "daemons do not work: ASSET never ran; " in ended.out

@@ -73,19 +73,19 @@ def filled(warehouse: Warehouse, home: Path) -> Warehouse:
                 [name, severity, failing == 0, failing],
             )
         connection.execute("INSERT INTO source_precedences (digest, content) VALUES ('old', '{}'), ('new', '{}')")
-        for path, known, precedence in (
-            ("a", "2100-01-01", "new"),
-            ("b", "2000-01-01", "new"),  # replaced by the next
-            ("b", "2100-01-01", "new"),
-            ("c", "2000-01-01", "new"),
-            ("d", "2100-01-01", "old"),
-            ("e", None, "new"),
+        for path, month, known, precedence in (
+            ("a", "2025-07", "2100-01-01", "new"),
+            ("b", "2025-07", "2000-01-01", "new"),  # replaced by the next
+            ("b", "2025-07", "2100-01-01", "new"),
+            ("c", "2025-08", "2000-01-01", "new"),
+            ("d", "2025-07", "2100-01-01", "old"),
+            ("e", "2025-07", None, "new"),
         ):
             connection.execute(
                 "INSERT INTO catalogs (format, underlying, start_date, end_date, path, catalog_hash, engine, rows,"
-                " load_ids, verification, known_at, precedence) VALUES ('nautilus', 'NIFTY', '2025-08-01',"
-                " '2025-08-31', %s, '', '', 1, '{1}', '{}', %s, %s)",
-                [path, known, precedence],
+                " load_ids, verification, known_at, precedence) VALUES ('nautilus', 'NIFTY', %s, %s, %s, '', '', 1,"
+                " '{1}', '{}', %s, %s)",
+                [f"{month}-01", f"{month}-28", path, known, precedence],
             )
         connection.execute("SELECT record_cache_use(3, 1)")
     return warehouse

@@ -8,6 +8,7 @@ import sys
 
 import dagster as dg
 import pytest
+from dagster._core.execution import context_creation_job
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.operations.logs import JsonLines, json_line
@@ -52,7 +53,9 @@ def test_secrets_are_left_out_of_messages_fields_and_tracebacks(monkeypatch: pyt
 def test_a_run_writes_lines_with_its_run_job_and_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(log_lines.runs, "default_system_loggers", log_lines.runs.default_system_loggers)
+    monkeypatch.setattr(
+        context_creation_job, "default_system_loggers", vars(context_creation_job)["default_system_loggers"]
+    )
     monkeypatch.setenv("PIPELINE_LOG_FORMAT", "json")
     log_lines.choose_format()
 
@@ -75,9 +78,9 @@ def test_a_run_writes_lines_with_its_run_job_and_step(
 
 def test_text_is_the_default_and_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIPELINE_LOG_FORMAT", raising=False)
-    before = log_lines.runs.default_system_loggers
+    before = vars(context_creation_job)["default_system_loggers"]
     log_lines.choose_format()
-    assert log_lines.runs.default_system_loggers is before
+    assert vars(context_creation_job)["default_system_loggers"] is before
     monkeypatch.setenv("PIPELINE_LOG_FORMAT", "xml")
     with pytest.raises(ConfigurationError, match="expected text or json"):
         log_lines.choose_format()

@@ -75,8 +75,8 @@ def test_catalogs_are_judged_as_the_database_judges_them_one_by_one(filled: Ware
         ).fetchall()
     found = read(metrics.render(metrics.registry_of(warehouse_parts(filled))))
 
-    assert values(found["pipeline_catalogs"]) == {("yes", "nautilus"): 2, ("no", "nautilus"): 3}
     assert one_by_one == [(2, 3)]
+    assert values(found["pipeline_catalogs"]) == {("yes", "nautilus"): 2, ("no", "nautilus"): 3}
 
 
 @pytest.mark.usefixtures("home")
