@@ -149,7 +149,7 @@ def _opened(path: Path, size_bytes: int) -> pq.ParquetFile:
         # A map of the file: the operating system holds it, and only the beginning that counts is seen.
         with pa.memory_map(str(path)) as mapped:
             file = pq.ParquetFile(pa.BufferReader(mapped.read_buffer(size_bytes)))
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except (pa.ArrowException, OSError, MemoryError, UnicodeError) as error:
         raise _damaged(path, error) from error
     _refuse_bomb(path, file)
     return file

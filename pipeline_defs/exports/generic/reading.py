@@ -114,7 +114,8 @@ def read_parquet(path: Path, schema: dict[str, pl.DataType]) -> Iterator[pl.Data
         yield pl.DataFrame(schema=schema)
         for offset in range(0, rows, ROW_GROUP):
             yield pl.scan_parquet(path).slice(offset, ROW_GROUP).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # Of some damage Polars panics, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ExportError(f"cannot be read as Parquet: {error}", where=path.name) from error
 
 
