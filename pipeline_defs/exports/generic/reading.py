@@ -77,6 +77,7 @@ def read_csv(path: Path, schema: dict[str, pl.DataType]) -> Iterator[pl.DataFram
         with pa_csv.open_csv(
             path, read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES), convert_options=options
         ) as reader:
+            yield pl.DataFrame(schema=schema)  # of blank lines alone there is no batch
             for batch in reader:
                 yield pl.DataFrame(batch).cast(pl.Schema(schema))
     except pa.ArrowException as error:

@@ -95,10 +95,10 @@ def tick_size(precision: object, precision_mode: int) -> Decimal | None:
         value = Decimal(str(precision))
     except InvalidOperation:
         return None
-    if not value.is_finite():
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_PLACES:
         return None
     if precision_mode == _DECIMAL_PLACES:
-        if abs(value) > _MOST_PLACES:
+        if not -_MOST_PLACES <= value <= _MOST_PLACES:
             return None
         value = Decimal(1).scaleb(-int(value))
     elif precision_mode != _TICK_SIZE:

@@ -78,19 +78,26 @@ def read_header(path: Path, separator: str) -> list[str]:
     Raises
     ------
     SourceError
-        If it is no text, a name is there twice or empty, or there is one column only.
+        If it is blank and others are not, is no text, a name is there twice or empty, or there is one column only.
 
     """
     with path.open("rb") as file:
         first = file.readline(MAX_LINE_BYTES).removeprefix(_MARK)
-    if not first.strip():
-        return []
+        if not first.strip():
+            # An empty file says nothing; one that only begins with a blank line must not pass for it.
+            if any(part.strip() for part in iter(lambda: file.read(MAX_LINE_BYTES), b"")):
+                raise SourceError(
+                    "the first line is blank, expected the header", where=str(path), next_step="remove the blank lines"
+                )
+            return []
     try:
         (names,) = csv.reader([first.decode("utf-8").rstrip("\r\n")], delimiter=separator, strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise SourceError(f"the first line is no header: {error}", where=str(path)) from error
+    # Polars reads "*" and "^…$" as patterns of names, which would stand for every column.
+    patterns = [name for name in names if name == "*" or (name.startswith("^") and name.endswith("$"))]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or "" in names or len(names) == 1:
+    if patterns or {LINE, TEXT} & set(names) or twice or "" in names or len(names) == 1:
         raise SourceError(
             f"the header was {separator.join(names)!r}, expected several distinct names separated by {separator!r}",
             where=str(path),
@@ -224,7 +231,11 @@ def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tup
         if not form.search(text):
             refused.append((number, BAD_QUOTES, text))
             continue
-        (values,) = csv.reader([text], delimiter=separator, strict=True)
+        try:
+            (values,) = csv.reader([text], delimiter=separator, strict=True)
+        except csv.Error:  # a carriage return within the line, or a field of more than 128 kB
+            refused.append((number, BAD_QUOTES, text))
+            continue
         if len(values) == len(header):
             rows.append((number, text, *values))
         else:
