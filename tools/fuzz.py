@@ -196,7 +196,8 @@ def unguided(names: list[str], seconds: int) -> None:
 def find(name: str, room: str) -> Target:
     """Give a target; only its room is imported, since some rooms take seconds to."""
     module = importlib.import_module(f"pipeline_tests.fuzzing.rooms.{room}")
-    return next(target for target in module.TARGETS if target.name == name)
+    found: Target = next(target for target in module.TARGETS if target.name == name)
+    return found
 
 
 class Lines:

@@ -19,7 +19,7 @@ from pipeline_defs.exports.backtrader.contracts import read_sidecar as read_back
 from pipeline_defs.exports.backtrader.readback import read_texts
 from pipeline_defs.exports.backtrader.text import HEADER
 from pipeline_defs.exports.generic.reading import read_csv, read_parquet
-from pipeline_defs.exports.generic.sidecar import SIDECAR_KIND, SIDECAR_NAME, SIDECAR_VERSION, read_sidecar
+from pipeline_defs.exports.generic.sidecar import read_sidecar
 from pipeline_defs.exports.lean.databases import read_hours
 from pipeline_defs.exports.lean.market_hours import segments_on
 from pipeline_defs.exports.lean.paths import parse_path
@@ -27,6 +27,7 @@ from pipeline_defs.exports.lean.reading import read_zip
 from pipeline_defs.exports.lean.symbol_properties import read_rows
 from pipeline_defs.exports.manifest import MANIFEST_NAME, catalog_hash, check_manifest, read_manifest
 from pipeline_defs.exports.nautilus.structure import _bounds
+from pipeline_defs.schema.interchange import SIDECAR_KIND, SIDECAR_NAME, SIDECAR_VERSION
 from pipeline_defs.sources.asking.answers import Answers
 from pipeline_defs.sources.asking.questions import Action, Answer
 from pipeline_defs.sources.manual_csv.exported import read_export

@@ -180,7 +180,8 @@ def _alerts(data: bytes) -> None:
     try:
         queue = Queue.read(memory.get("queue", {}))
     except ValueError:
-        assert _queues({"queues": {"log": memory.get("queue", {})}}, said := []) == {}
+        said: list[str] = []
+        assert _queues({"queues": {"log": memory.get("queue", {})}}, said) == {}
         assert "log" in said[0]
         return
     assert Queue.read(json.loads(json.dumps(queue.plain()))) == queue
