@@ -188,7 +188,8 @@ def _parse(portion: bytes, count: int, header: list[str], separator: str, first_
     numbered = fields.insert_column(0, _numbers(first_line, count))
     if is_quoted:
         texts = _split(portion.decode("utf-8"))
-        if not texts.str.contains(_line_form(separator)).all():
+        # Of quoted text, a last line that is too short is given blanks, not nulls.
+        if not texts.str.contains(_line_form(separator, len(header))).all():
             return None
         numbered = numbered.with_columns(texts)
     return Chunk(numbered, pl.DataFrame(schema=UNFIT_SCHEMA))
@@ -247,10 +248,11 @@ def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tup
     )
 
 
-def _line_form(separator: str) -> str:
-    """Give the form of a line whose quotes enclose whole fields, and double within them."""
+def _line_form(separator: str, fields: int | None = None) -> str:
+    """Give the form of a line, perhaps of so many fields, whose quotes enclose whole fields and double within them."""
     one = f'(?:[^"{re.escape(separator)}]*|"(?:[^"]|"")*")'
-    return f"^{one}(?:{re.escape(separator)}{one})*$"
+    times = "*" if fields is None else f"{{{fields - 1}}}"
+    return f"^{one}(?:{re.escape(separator)}{one}){times}$"
 
 
 def _split(text: str) -> pl.Series:

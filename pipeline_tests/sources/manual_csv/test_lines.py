@@ -142,9 +142,16 @@ def test_a_column_that_polars_would_take_for_a_pattern_is_refused(tmp_path: Path
         read_header(path, ",")
 
 
+def test_a_last_line_that_is_cut_off_is_refused_also_where_others_are_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b,c\n1,"2",3\n4,5\n')
+    chunks = list(read_lines(path, ["a", "b", "c"], ","))
+    assert [row for chunk in chunks for row in chunk.unfit.rows()] == [(3, "wrong_field_count", "4,5")]
+
+
 def test_a_return_within_a_line_that_is_taken_apart_refuses_that_line_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,b\n1\rx,"2"\n3,"4"\n5\n')
     chunks = list(read_lines(path, ["a", "b"], ","))
-    assert [chunk.unfit["#line"].to_list() for chunk in chunks] == [[2, 4]]
-    assert [chunk.fields[LINE].to_list() for chunk in chunks] == [[3]]
+    assert [line for chunk in chunks for line in chunk.unfit["#line"]] == [2, 4]
+    assert [line for chunk in chunks for line in chunk.fields[LINE]] == [3]
