@@ -316,17 +316,9 @@ class CatalogCache:
             note = json.loads(path.read_text(encoding="utf-8"))
             used_at = path.stat().st_mtime
             url, etag, size_bytes = str(note["url"]), str(note["etag"]), int(note["size_bytes"])
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            OverflowError,
-            RecursionError,
-        ):  # removed meanwhile, or damaged
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):  # removed, or damaged
             return None
-        is_complete = (self.folder / path.stem).is_dir()
-        return CachedCatalog(path.stem, url, etag, size_bytes, used_at, is_complete)
+        return CachedCatalog(path.stem, url, etag, size_bytes, used_at, (self.folder / path.stem).is_dir())
 
 
 @contextmanager
