@@ -6,7 +6,7 @@ SOURCES := pipeline_defs pipeline_tests benchmarks examples tools docs deploy
 EXISTING = $(wildcard $(SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers test-thorough check audit format bench stop clean lock hooks
+.PHONY: help environment environment-dev environment-nautilus2 environment-rustybt demo ui docs test test-servers test-thorough check audit format bench fuzz stop clean lock hooks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ format: environment-dev ## put the code into the project's format
 
 bench: environment-dev ## the benchmarks, against their baselines
 	@$(PY) -m benchmarks
+
+fuzz: environment-dev ## every parser for a minute; TARGET=name SECONDS=n for one. Faults are kept in tmp-fuzz
+	@PYTHONPATH=. $(PY) -W ignore tools/fuzz.py $(or $(TARGET),--all) --seconds $(or $(SECONDS),60)
 
 stop: ## stop the embedded database
 	@if [ -x $(PY) ]; then $(PY) -c 'from pipeline_defs.settings import load_settings; \

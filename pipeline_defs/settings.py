@@ -115,6 +115,25 @@ def load_settings() -> Settings:
     )
 
 
+def read_own_text(path: Path) -> str:
+    """Read a file that a person wrote, such as one in ``PIPELINE_HOME``; a byte order mark is left out.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be read, or is no UTF-8.
+
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"is no UTF-8: byte {error.start + 1} of it cannot be read", where=str(path), next_step="save it as UTF-8"
+        ) from None
+
+
 def _cache_bytes(text: str) -> int:
     if not text:
         return DEFAULT_CACHE_BYTES

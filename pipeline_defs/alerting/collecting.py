@@ -6,8 +6,9 @@ looks, so its size is bounded: of what happens beyond, only the number is kept.
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.alerting.alert import Alert
@@ -84,9 +85,31 @@ class Queue:
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> Queue:
-        """Give the queue that `plain` wrote."""
-        waiting = [Alert(**{**alert, "assets": tuple(alert.get("assets", ()))}) for alert in plain["waiting"]]
-        return cls(waiting, plain["left_out"], plain["not_before"], plain["failures"])
+        """Give the queue that `plain` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+
+        """
+        try:
+            waiting = [_alert(alert) for alert in plain["waiting"]]
+            left_out, failures = int(plain["left_out"]), int(plain["failures"])
+            not_before = float(plain["not_before"])
+            if not math.isfinite(not_before):
+                raise ValueError(f"not_before is {not_before}")  # with NaN, nothing would ever be due
+            return cls(waiting, left_out, not_before, failures)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"no queue of alerts: {type(error).__name__}: {error}") from None
+
+
+def _alert(plain: dict[str, Any]) -> Alert:
+    alert = Alert(**{**plain, "assets": tuple(plain.get("assets", ()))})
+    texts = (getattr(alert, one.name) for one in fields(alert) if one.name != "assets")
+    if not all(isinstance(text, str) for text in (*texts, *alert.assets)) or not (alert.kind and alert.subject):
+        raise ValueError(f"no alert: {plain!r}")
+    return alert
 
 
 def every_seconds() -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline_defs.alerting.alert import Message
 
 PREFIX: Final = "PIPELINE_ALERT_SMTP_"
+_HIGHEST_PORT: Final = 0xFFFF
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _TEMPORARY: Final = range(400, 500)
 """Replies by which a mail server asks to be tried again later."""
@@ -108,6 +109,6 @@ def _needed(name: str, purpose: str) -> str:
 def _port(text: str, usual: int) -> int:
     if not text:
         return usual
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _HIGHEST_PORT):
         raise ConfigurationError(f"{text!r} is no port", where=f"{PREFIX}PORT", next_step=f"set it to, say, {usual}")
     return int(text)

@@ -63,9 +63,13 @@ def parse_date(value: str | dt.date) -> dt.date:
     if isinstance(value, dt.date):
         return value
     try:
-        return dt.date.fromisoformat(value)
+        date = dt.date.fromisoformat(value)
     except ValueError:
-        raise refusal(f"{value!r} is not a date; expected YYYY-MM-DD, e.g. 2025-08-14") from None
+        date = None
+    # ISO 8601 has other forms, such as 20250814 and 2025-W33-4: a slip of the pen must not become one of them.
+    if date is None or date.isoformat() != value:
+        raise refusal(f"{value!r} is not a date; expected YYYY-MM-DD, e.g. 2025-08-14")
+    return date
 
 
 def parse_instant(value: str | dt.datetime) -> dt.datetime:
@@ -81,9 +85,10 @@ def parse_instant(value: str | dt.datetime) -> dt.datetime:
         return value
     try:
         instant = dt.datetime.fromisoformat(value)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
+        is_one = instant.tzinfo is not None and bool(instant.astimezone(dt.UTC))
+    except (ValueError, OverflowError):  # the latter where UTC has no such year
+        is_one = False
+    if not is_one:
         raise refusal(f"{value!r} is not an instant; expected date, time and offset, e.g. 2025-08-14T18:00+05:30")
     return instant
 

@@ -121,15 +121,18 @@ def read_manifest(root: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ExportError(f"holds no {MANIFEST_NAME}, so it is not one of our exports", where=str(root)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(
             f"is not readable as JSON: {error}", where=str(path), next_step="remove the folder and export again"
         ) from error
     if not isinstance(content, dict) or content.get("kind") != _KIND:
         raise ExportError(f"does not say that it is a {_KIND!r}", where=str(path))
-    if content["version"] > MANIFEST_VERSION:
+    version_written = content.get("version")
+    if not isinstance(version_written, int):
+        raise ExportError(f"has version {version_written!r}, expected a number", where=str(path))
+    if version_written > MANIFEST_VERSION:
         raise ExportError(
-            f"has version {content['version']}, expected at most {MANIFEST_VERSION}",
+            f"has version {version_written}, expected at most {MANIFEST_VERSION}",
             where=str(path),
             next_step="use the version of the pipeline that wrote it, or a newer one",
         )

@@ -131,6 +131,7 @@ def _read_text(path: Path) -> pl.DataFrame:
     try:
         content = path.read_bytes()
         table = pl.read_csv(io.BytesIO(content), infer_schema=False, encoding="utf8-lossy")
+        table = table.rename({name: name.strip().lstrip("\ufeff") for name in table.columns})
     except OSError as error:
         raise SourceError(
             f"cannot be read: {error.strerror}", where=str(path), next_step="check the path of the file"
@@ -141,7 +142,6 @@ def _read_text(path: Path) -> pl.DataFrame:
             where=str(path),
             next_step="see the example in docs/greeks.md",
         ) from error
-    table = table.rename({name: name.strip().lstrip("\ufeff") for name in table.columns})
     stripped = table.with_columns(pl.all().str.strip_chars(' "'))
     return stripped.with_columns(pl.when(pl.all() != "").then(pl.all()).name.keep()).with_row_index("line", offset=2)
 

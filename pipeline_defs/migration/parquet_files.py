@@ -137,7 +137,11 @@ def read_parquet(path: Path, size_bytes: int, *, daily: bool) -> Iterator[Bars]:
                 lines = pl.int_range(line, line + frame.height, dtype=pl.UInt32(), eager=True)
                 line += frame.height
                 yield exact_bars(_shaped(path, frame, daily=daily).with_columns(lines.alias(LINE)))
-        except (pa.ArrowException, OSError, MemoryError, pl.exceptions.PolarsError) as error:
+        # Of some damage Polars panics, which is no Exception; texts may be none.
+        except (
+            *(pa.ArrowException, OSError, MemoryError, UnicodeError),
+            *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+        ) as error:
             raise _damaged(path, error) from error
 
 
@@ -149,7 +153,7 @@ def _opened(path: Path, size_bytes: int) -> pq.ParquetFile:
         # A map of the file: the operating system holds it, and only the beginning that counts is seen.
         with pa.memory_map(str(path)) as mapped:
             file = pq.ParquetFile(pa.BufferReader(mapped.read_buffer(size_bytes)))
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except (pa.ArrowException, OSError, MemoryError, UnicodeError) as error:
         raise _damaged(path, error) from error
     _refuse_bomb(path, file)
     return file

@@ -172,7 +172,10 @@ def catalog_partitions() -> dg.MultiPartitionsDefinition:
 
 def month_dates(key: str) -> tuple[dt.date, dt.date]:
     """Give the first and last calendar day of a month key such as ``2025-08``."""
-    first = dt.datetime.strptime(key, "%Y-%m").date()  # noqa: DTZ007 -- a month has no zone
+    try:
+        first = dt.date.fromisoformat(f"{key}-01")
+    except ValueError:
+        raise ConfigurationError(f"{key!r} is no month, expected YYYY-MM, e.g. 2025-08") from None
     return first, first.replace(day=calendar.monthrange(first.year, first.month)[1])
 
 
@@ -275,6 +278,9 @@ def split_catalog_key(key: str) -> tuple[str, str]:
 
     """
     month, _, underlying = key.partition("|")
+    month_dates(month)
+    if _UNDERLYING_NAME.fullmatch(underlying) is None:
+        raise ConfigurationError(f"{key!r} is no partition of a catalog, expected e.g. 2025-08|NIFTY")
     return month, underlying
 
 

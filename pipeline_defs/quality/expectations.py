@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
+from pipeline_defs.settings import read_own_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,7 @@ class Expectations:
         packaged = (resources.files("pipeline_defs.quality") / "data" / FILE_NAME).read_text(encoding="utf-8")
         lines = parse_expectations(packaged, FILE_NAME)
         if own is not None and own.exists():
-            lines += parse_expectations(own.read_text(encoding="utf-8"), str(own))
+            lines += parse_expectations(read_own_text(own), str(own))
         self._lines = {(line.source, line.dataset, line.bar_seconds): line for line in lines}
 
     def find(self, source: str, dataset: str, bar_seconds: int) -> Expectation | None:

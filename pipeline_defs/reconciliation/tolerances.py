@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.tables import KIND_TABLES, OBSERVATION_TABLES
+from pipeline_defs.settings import read_own_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ def load_tolerances(home: Path) -> tuple[Tolerance, ...]:
     tolerances = {one.key: one for one in parse_tolerances(packaged, FILE_NAME)}
     own = home / FILE_NAME
     if own.is_file():
-        tolerances |= {one.key: one for one in parse_tolerances(own.read_text(encoding="utf-8-sig"), str(own))}
+        tolerances |= {one.key: one for one in parse_tolerances(read_own_text(own), str(own))}
     return tuple(tolerances.values())
 
 

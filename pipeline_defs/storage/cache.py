@@ -315,10 +315,10 @@ class CatalogCache:
         try:
             note = json.loads(path.read_text(encoding="utf-8"))
             used_at = path.stat().st_mtime
-        except (OSError, ValueError):  # removed meanwhile
+            url, etag, size_bytes = str(note["url"]), str(note["etag"]), int(note["size_bytes"])
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):  # removed, or damaged
             return None
-        is_complete = (self.folder / path.stem).is_dir()
-        return CachedCatalog(path.stem, note["url"], note["etag"], note["size_bytes"], used_at, is_complete)
+        return CachedCatalog(path.stem, url, etag, size_bytes, used_at, (self.folder / path.stem).is_dir())
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def parse_contents(manifest: bytes, where: str) -> Contents:
         entries = [ObjectEntry(each["path"], each["sha256"], int(each["size_bytes"])) for each in content["objects"]]
         for entry in entries:
             _refuse_unsafe(entry.path)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise StorageError(
             f"is not the manifest of an export ({type(error).__name__}: {error})",
             where=where,

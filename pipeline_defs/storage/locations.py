@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit
 
 from pipeline_defs.errors import ConfigurationError
 
@@ -118,11 +117,22 @@ def parse_location(text: str) -> Location:
         return parse_s3(text)
     if _OTHER_SCHEME.match(text):
         raise ConfigurationError(
-            f"does not know {urlsplit(text).scheme}:// addresses",
+            f"does not know {text.partition(':')[0].lower()}:// addresses",
             where=text.rpartition("@")[2],
             next_step="name a folder, or s3://bucket/prefix",
         )
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(_without_nul(text)).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigurationError(
+            "begins with the home of a user who is not known", where=text, next_step="write the whole path"
+        ) from None
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ConfigurationError(f"{text!r} is no path: it holds a NUL", next_step="correct it")
+    return text
 
 
 def as_uri(location: Location) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
+from pipeline_defs.settings import read_own_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -139,7 +140,7 @@ def load_precedence(home: Path, known_sources: Collection[str] | None = None) ->
     orders = parse_orders(packaged.read_text(encoding="utf-8"), FILE_NAME)
     own = home / FILE_NAME
     if own.is_file():
-        for table, markets in parse_orders(own.read_text(encoding="utf-8-sig"), str(own), known_sources).items():
+        for table, markets in parse_orders(read_own_text(own), str(own), known_sources).items():
             orders[table] |= markets
     return Precedence({table: {market: orders[table][market] for market in MARKETS} for table in OBSERVATION_TABLES})
 

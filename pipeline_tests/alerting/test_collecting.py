@@ -87,3 +87,17 @@ def test_a_pace_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: s
     monkeypatch.setenv("PIPELINE_ALERT_EVERY_SECONDS", text)
     with pytest.raises(ConfigurationError, match="no number of seconds"):
         every_seconds()
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        " ",
+        {},
+        {"waiting": [], "left_out": 0, "not_before": float("nan"), "failures": 0},
+        {"waiting": [{"kind": "test", "subject": "x", "error": 1}], "left_out": 0, "not_before": 0, "failures": 0},
+    ],
+)
+def test_what_is_no_queue_is_refused_in_one_way(plain: object) -> None:
+    with pytest.raises(ValueError, match=r"no queue|no alert|not_before"):
+        Queue.read(plain)  # type: ignore[arg-type] # what a memory may hold

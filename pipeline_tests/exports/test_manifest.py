@@ -131,3 +131,10 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path: Path, text: str,
     (tmp_path / MANIFEST_NAME).write_text(text)
     with pytest.raises(ExportError, match=message):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["", '"version": "1",', '"version": null,'])
+def test_a_manifest_without_a_version_that_is_a_number_is_refused(tmp_path: Path, version: str) -> None:
+    (tmp_path / "_manifest.json").write_text(f'{{{version} "kind": "market-data-pipeline export"}}')
+    with pytest.raises(ExportError, match="expected a number"):
+        read_manifest(tmp_path)

@@ -71,3 +71,10 @@ def test_the_layout_below_a_base_is_the_same_on_a_disk_and_in_a_bucket() -> None
         catalog = catalog_place(base, "nautilus", "M&M", "2025-08")
         assert str(catalog) == f"{base}/catalogs/nautilus/M&M/2025-08"
         assert str(raw_place(base, "nse_csv", day)) == f"{base}/raw/nse_csv/08-2025"
+
+
+@pytest.mark.parametrize("text", ["~nobody-at-all/x", "https://u:p@[]/x", "~\x00x", "a\x00b"])
+def test_what_is_no_path_is_refused_by_an_error_of_ours_without_the_login(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_location(text)
+    assert "u:p" not in str(caught.value)

@@ -77,6 +77,7 @@ def read_csv(path: Path, schema: dict[str, pl.DataType]) -> Iterator[pl.DataFram
         with pa_csv.open_csv(
             path, read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES), convert_options=options
         ) as reader:
+            yield pl.DataFrame(schema=schema)  # of blank lines alone there is no batch
             for batch in reader:
                 yield pl.DataFrame(batch).cast(pl.Schema(schema))
     except pa.ArrowException as error:
@@ -114,7 +115,8 @@ def read_parquet(path: Path, schema: dict[str, pl.DataType]) -> Iterator[pl.Data
         yield pl.DataFrame(schema=schema)
         for offset in range(0, rows, ROW_GROUP):
             yield pl.scan_parquet(path).slice(offset, ROW_GROUP).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # Of some damage Polars panics, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ExportError(f"cannot be read as Parquet: {error}", where=path.name) from error
 
 

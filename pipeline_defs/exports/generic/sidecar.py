@@ -129,7 +129,7 @@ def read_sidecar(root: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ExportError(f"{SIDECAR_NAME} is missing, so nothing says what the files hold", where=str(root)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"is not readable as JSON: {error}", where=str(path)) from error
     if not isinstance(content, dict) or content.get("kind") != SIDECAR_KIND:
         raise ExportError(f"does not say that it describes {SIDECAR_KIND!r}", where=str(path))

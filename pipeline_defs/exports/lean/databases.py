@@ -21,6 +21,7 @@ from pipeline_defs.exports.lean.market_hours import (
     always_open,
     hours_entry,
     indian_sessions,
+    oddity_of,
     session_hours,
 )
 from pipeline_defs.exports.lean.symbol_properties import (
@@ -166,6 +167,9 @@ def read_hours(path: Path) -> dict[str, Any]:
     entries = content.get("entries") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise LeanFormatError("holds no object 'entries'", where=str(path))
+    for key, entry in entries.items():
+        if (oddity := oddity_of(entry)) is not None:
+            raise LeanFormatError(f"the hours of {key} cannot be read: {oddity}", where=str(path))
     return entries
 
 

@@ -38,6 +38,7 @@ DATABASE_NAMES: Final = {
 }
 """Security type to its name in the keys of LEAN's databases."""
 
+_MOST_DAYS: Final = 1
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _WHOLE_DAY: Final = {"start": "00:00:00", "end": "1.00:00:00", "state": "market"}
@@ -155,6 +156,26 @@ def indian_sessions(own: Mapping[dt.date, Hours], segments: tuple[str, ...] = SE
     return dict(sorted({**known, **inside, **own}.items()))
 
 
+def oddity_of(entry: object) -> str | None:
+    """Say what keeps an entry of the database from being read; None if nothing does."""
+    if not isinstance(entry, dict):
+        return "it is no object"
+    for weekday in WEEKDAYS:
+        parts = entry.get(weekday) or []
+        if not isinstance(parts, list) or not all(
+            isinstance(part, dict) and all(isinstance(part.get(name), str) for name in ("start", "end", "state"))
+            for part in parts
+        ):
+            return f"{weekday} is no list of start, end and state"
+    if not isinstance(entry.get("holidays", []), list):
+        return "holidays is no list"
+    for name in ("earlyCloses", "lateOpens"):
+        days = entry.get(name, {})
+        if not isinstance(days, dict) or not all(isinstance(clock, str | None) for clock in days.values()):
+            return f"{name} is no object of days and times"
+    return None
+
+
 def segments_on(entry: Mapping[str, Any], day: dt.date) -> list[Segment]:
     """Give the hours of a day as LEAN reads them from an entry.
 
@@ -201,6 +222,8 @@ def read_clock(text: str) -> dt.timedelta:
     if found is None:
         raise LeanFormatError(f"{text!r} is not a time of day, expected e.g. 09:15:00", where=HOURS_PATH)
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if days > _MOST_DAYS:
+        raise LeanFormatError(f"{text!r} is not a time of day, expected at most a day", where=HOURS_PATH)
     return dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 

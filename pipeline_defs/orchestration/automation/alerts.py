@@ -99,8 +99,8 @@ def _tell(context: dg.SensorEvaluationContext, memory: dict[str, Any], alerts: l
     new = [alert for alert in alerts if alert.identity not in told]
     memory["told"] = [*told, *(alert.identity for alert in new)][-_MAX_REMEMBERED:]
     now = utc_now().timestamp()
-    queues = {name: Queue.read(plain) for name, plain in memory.get("queues", {}).items()}
     said = [f"{len(new)} new alerts"]
+    queues = _queues(memory, said)
     for name in chosen_names():
         queue = queues.setdefault(name, Queue())
         queue.add(new)
@@ -130,8 +130,23 @@ def _pace(said: list[str]) -> float:
 
 
 def _read(cursor: str | None) -> dict[str, Any]:
-    memory: dict[str, Any] = json.loads(cursor or "{}")
-    return memory
+    """Give what was remembered; nothing if that cannot be read: telling twice is better than never again."""
+    try:
+        memory = json.loads(cursor or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return memory if isinstance(memory, dict) else {}
+
+
+def _queues(memory: dict[str, Any], said: list[str]) -> dict[str, Queue]:
+    """Give what waits for each notifier, and say of which that cannot be read."""
+    queues: dict[str, Queue] = {}
+    for name, plain in memory.get("queues", {}).items():
+        try:
+            queues[name] = Queue.read(plain)
+        except ValueError as error:
+            said.append(f"what waited for {name} is lost: {error}")
+    return queues
 
 
 def _keys_with_policy(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:

@@ -66,9 +66,15 @@ class Answers:
             frame = pl.read_parquet(path)
             told = pl.read_parquet_metadata(path)
             note, actions = json.loads(told["note"]), _read_actions(told["actions"])
-        except (OSError, pl.exceptions.PolarsError, ValueError, KeyError):
+        # A file that was damaged on the disk may make Polars panic, which is no Exception.
+        except (
+            *(OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException),
+            *(ValueError, KeyError, TypeError, ArithmeticError, RecursionError),
+        ):
             return None
-        return Answer(frame, note, actions) if frame.schema == pl.Schema(ANSWER_SCHEMA) else None
+        if not isinstance(note, str) or frame.schema != pl.Schema(ANSWER_SCHEMA):
+            return None
+        return Answer(frame, note, actions)
 
     def put(self, question: Question, answer: Answer) -> None:
         """Keep an answer.

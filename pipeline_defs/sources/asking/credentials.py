@@ -6,9 +6,10 @@ that was read once is known to `redact` for the life of the process.
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.secret_files import read_secret
@@ -50,9 +51,15 @@ def read_credential(name: str, purpose: str) -> str:
 
 
 def remember_secret(value: str) -> None:
-    """Let `redact` hide a value, plain and as it stands in a URL."""
+    """Let `redact` hide a value: plain, and as it stands in a URL, in JSON and in a quoted text."""
     if len(value) >= _SHORTEST:
-        _known.update({value, quote(value, safe="")})
+        _known.update({value, *_in_urls(value), json.dumps(value)[1:-1], repr(value)[1:-1]})
+
+
+def _in_urls(value: str) -> set[str]:
+    # What an environment may hold that is no UTF-8 stands in no URL, but must not keep the rest from being hidden.
+    data = value.encode("utf-8", "surrogateescape")
+    return {quote(data, safe=""), quote(data), quote_plus(data)}
 
 
 def redact(text: str) -> str:

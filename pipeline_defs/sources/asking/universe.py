@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 -- pydantic reads the annotations
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -106,7 +106,7 @@ class Chain(_Section):
     @classmethod
     def _exact(cls, value: Any) -> Any:  # noqa: ANN401 -- whatever YAML gave
         """Read a number of YAML by its text: a float would carry its noise."""
-        return [Decimal(str(strike)) for strike in value] if isinstance(value, list | tuple) else value
+        return [_strike(strike) for strike in value] if isinstance(value, list | tuple) else value
 
     @field_validator("option_types")
     @classmethod
@@ -139,6 +139,16 @@ class Chain(_Section):
     def takes_strike(self, strike: Decimal) -> bool:
         """Tell whether a strike is wanted."""
         return self.strikes is None or self.strikes[0] <= strike <= self.strikes[1]
+
+
+def _strike(value: object) -> Decimal:
+    try:
+        strike = Decimal(str(value))
+    except InvalidOperation:
+        strike = Decimal("NaN")
+    if not strike.is_finite():
+        raise ValueError(f"strike {value!r} is no number")
+    return strike
 
 
 class SourceUniverse(BaseModel):
@@ -307,8 +317,9 @@ def _content(path: Path) -> object:
         return yaml.safe_load(text) or {}
     except UnicodeDecodeError:
         raise ConfigurationError("is not UTF-8", where=str(path), next_step="save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"is no YAML: {error}", where=str(path)) from None
+    # Of dates that never were, YAML's reader raises a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigurationError(f"is no YAML: {error}", where=str(path), next_step="correct the file") from None
 
 
 def _refuse_bombs(text: str, path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _UNDERLYING: Final = re.compile(r"[A-Z0-9][A-Z0-9&.-]*")
 _DECIMALS: Final = 8
 """Of prices in the warehouse."""
+_MOST_PLACES: Final = 40
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4
 """How the client counts precision: decimals after the point, or the smallest step."""
 
@@ -94,9 +95,11 @@ def tick_size(precision: object, precision_mode: int) -> Decimal | None:
         value = Decimal(str(precision))
     except InvalidOperation:
         return None
-    if not value.is_finite():
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_PLACES:
         return None
     if precision_mode == _DECIMAL_PLACES:
+        if not -_MOST_PLACES <= value <= _MOST_PLACES:
+            return None
         value = Decimal(1).scaleb(-int(value))
     elif precision_mode != _TICK_SIZE:
         return None

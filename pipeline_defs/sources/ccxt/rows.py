@@ -17,6 +17,8 @@ CANDLE_SCHEMA: Final = {"time": pl.Int64(), **dict.fromkeys((*PRICES, "volume"),
 
 _ENDING_ZEROS: Final = r"(\.[0-9]*?)0+$"
 _MS: Final = 1000
+_LATEST_MS: Final = 253_402_214_400_000
+"""Milliseconds, the last day of the year 9999: later ones are no times."""
 
 
 def candle_texts(candles: list[Any]) -> pl.DataFrame:
@@ -90,6 +92,7 @@ def bar_rows(candles: pl.DataFrame, bar_seconds: int, server_ms: int | None = No
     prices = {name: prices_of(plain_texts(candles[name])) for name in PRICES}
     volume = sizes_of(plain_texts(candles["volume"]))
     time = candles["time"]
+    time = time.set((time < 0) | (time > _LATEST_MS), None)
     never = pl.Series([False], dtype=pl.Boolean).new_from_index(0, len(time))
     marks = pl.DataFrame(
         {

@@ -62,13 +62,14 @@ def parse_address(text: str) -> Address:
 
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= _HIGHEST_PORT:
+    host = host.strip("[]")
+    if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) <= _HIGHEST_PORT:
         raise ConfigurationError(
             f"{text!r} is no address, expected host:port such as 127.0.0.1:7497",
             where="PIPELINE_INTERACTIVE_BROKERS_ENDPOINT",
             next_step="correct it; TWS shows its port in its API settings",
         )
-    return Address(host.strip("[]"), int(port))
+    return Address(host, int(port))
 
 
 async def connect(

@@ -7,10 +7,11 @@ nearest one on a past day can be told only if none can have vanished since.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pipeline_defs.errors import SourceError
+from pipeline_defs.errors import SchemaDriftError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
 
 
 def read_expiry(text: str) -> dt.date:
-    """Read ``YYYYMMDD``."""
-    return dt.datetime.strptime(text, "%Y%m%d").replace(tzinfo=dt.UTC).date()
+    """Read ``YYYYMMDD``.
+
+    Raises
+    ------
+    SchemaDriftError
+        If it is something else.
+
+    """
+    try:
+        if re.fullmatch(r"[0-9]{8}", text) is None:
+            raise ValueError  # noqa: TRY301 -- one message for a wrong form and for a day that never was
+        return dt.date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        raise SchemaDriftError(
+            f"TWS lists an expiry {text!r}, expected YYYYMMDD",
+            where="interactive_brokers",
+            next_step="nothing was stored; report it with this message",
+        ) from None
 
 
 def may_have_vanished(known: Iterable[dt.date], trade_date: dt.date, today: dt.date) -> bool:

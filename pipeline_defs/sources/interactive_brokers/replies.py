@@ -132,7 +132,7 @@ _UNVERSIONED_CONTRACT: Final = 164
 
 def _count(fields: Sequence[str], place: int) -> int:
     text = fields[place] if place < len(fields) else ""
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise SchemaDriftError(f"a reply's number of rows is {text!r}, expected a number", next_step=_REPORT)
     return int(text)
 

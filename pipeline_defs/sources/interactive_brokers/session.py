@@ -227,7 +227,9 @@ class Session:
         try:
             told = read(fields)
         except (PipelineError, ValueError, IndexError) as error:
-            number = int(fields[1]) if len(fields) > 1 and fields[1].isdigit() else _EVERY_REQUEST
+            number = (
+                int(fields[1]) if len(fields) > 1 and fields[1].isascii() and fields[1].isdigit() else _EVERY_REQUEST
+            )
             self._settle_number(number, error if isinstance(error, PipelineError) else _unreadable(fields, error))
             return
         waiting = self._open.get(told.request)

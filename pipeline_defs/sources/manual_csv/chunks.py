@@ -98,7 +98,8 @@ def read_chunks(path: Path, columns: list[str], separator: str, sheet: str | Non
             part = pl.scan_parquet(path).slice(offset, _ROWS).collect()
             lines = pl.int_range(offset + 1, offset + 1 + part.height, dtype=pl.UInt32(), eager=True).alias(LINE)
             yield Chunk(part.insert_column(0, lines), pl.DataFrame(schema=UNFIT_SCHEMA))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # Of some damage Polars panics, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -129,7 +130,7 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
+def _unreadable(path: Path, error: BaseException) -> SourceError:
     return SourceError(
         f"cannot be read as Parquet: {error}", where=str(path), next_step="check the file, it may be cut off"
     )

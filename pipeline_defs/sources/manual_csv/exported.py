@@ -162,7 +162,7 @@ def read_export(folder: Path) -> Export | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"is not readable as JSON: {error}", where=str(path)) from error
     if not isinstance(content, dict) or content.get("kind") != SIDECAR_KIND:
         return None
@@ -174,18 +174,18 @@ def read_export(folder: Path) -> Export | None:
         )
     try:
         return _export(folder, content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(f"does not have the form of a sidecar: {error!r}", where=str(path)) from error
 
 
 def _export(folder: Path, content: dict[str, Any]) -> Export:
-    entries = {folder / entry["path"]: entry for entry in content["files"]}
+    entries = {folder / _inner(entry["path"]): entry for entry in content["files"]}
     files = tuple(
         ExportedFile(
             path,
             tuple(column["name"] for column in entry["columns"]),
-            entry["rows"],
-            entry["bar_seconds"],
+            _count(entry, "rows"),
+            _count(entry, "bar_seconds"),
             entry["derived_from"],
         )
         for path, entry in entries.items()
@@ -201,6 +201,20 @@ def _export(folder: Path, content: dict[str, Any]) -> Export:
         _sessions(small.get(SESSIONS)),
         _terms(small.get(INSTRUMENTS), small.get(TERM_PERIODS)),
     )
+
+
+def _inner(path: object) -> str:
+    """Give a path below the export's folder; a sidecar must not make us read other files."""
+    if not isinstance(path, str) or "\x00" in path or "\\" in path or set(path.split("/")) & {"", ".", ".."}:
+        raise ValueError(f"path {path!r} does not lie in the export's folder")
+    return path
+
+
+def _count(entry: dict[str, Any], name: str) -> int:
+    number = entry[name]
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ValueError(f"{name} {number!r}, expected a whole number of zero or more")
+    return number
 
 
 def _terms(instruments: Path | None, periods: Path | None) -> Terms:

@@ -78,19 +78,26 @@ def read_header(path: Path, separator: str) -> list[str]:
     Raises
     ------
     SourceError
-        If it is no text, a name is there twice or empty, or there is one column only.
+        If it is blank and others are not, is no text, a name is there twice or empty, or there is one column only.
 
     """
     with path.open("rb") as file:
         first = file.readline(MAX_LINE_BYTES).removeprefix(_MARK)
-    if not first.strip():
-        return []
+        if not first.strip():
+            # An empty file says nothing; one that only begins with a blank line must not pass for it.
+            if any(part.strip() for part in iter(lambda: file.read(MAX_LINE_BYTES), b"")):
+                raise SourceError(
+                    "the first line is blank, expected the header", where=str(path), next_step="remove the blank lines"
+                )
+            return []
     try:
         (names,) = csv.reader([first.decode("utf-8").rstrip("\r\n")], delimiter=separator, strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise SourceError(f"the first line is no header: {error}", where=str(path)) from error
+    # Polars reads "*" and "^…$" as patterns of names, which would stand for every column.
+    patterns = [name for name in names if name == "*" or (name.startswith("^") and name.endswith("$"))]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or "" in names or len(names) == 1:
+    if patterns or {LINE, TEXT} & set(names) or twice or "" in names or len(names) == 1:
         raise SourceError(
             f"the header was {separator.join(names)!r}, expected several distinct names separated by {separator!r}",
             where=str(path),
@@ -181,7 +188,8 @@ def _parse(portion: bytes, count: int, header: list[str], separator: str, first_
     numbered = fields.insert_column(0, _numbers(first_line, count))
     if is_quoted:
         texts = _split(portion.decode("utf-8"))
-        if not texts.str.contains(_line_form(separator)).all():
+        # Of quoted text, a last line that is too short is given blanks, not nulls.
+        if not texts.str.contains(_line_form(separator, len(header))).all():
             return None
         numbered = numbered.with_columns(texts)
     return Chunk(numbered, pl.DataFrame(schema=UNFIT_SCHEMA))
@@ -224,7 +232,11 @@ def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tup
         if not form.search(text):
             refused.append((number, BAD_QUOTES, text))
             continue
-        (values,) = csv.reader([text], delimiter=separator, strict=True)
+        try:
+            (values,) = csv.reader([text], delimiter=separator, strict=True)
+        except csv.Error:  # a carriage return within the line, or a field of more than 128 kB
+            refused.append((number, BAD_QUOTES, text))
+            continue
         if len(values) == len(header):
             rows.append((number, text, *values))
         else:
@@ -236,10 +248,11 @@ def _parse_quoted(lines: pl.DataFrame, header: list[str], separator: str) -> tup
     )
 
 
-def _line_form(separator: str) -> str:
-    """Give the form of a line whose quotes enclose whole fields, and double within them."""
+def _line_form(separator: str, fields: int | None = None) -> str:
+    """Give the form of a line, perhaps of so many fields, whose quotes enclose whole fields and double within them."""
     one = f'(?:[^"{re.escape(separator)}]*|"(?:[^"]|"")*")'
-    return f"^{one}(?:{re.escape(separator)}{one})*$"
+    times = "*" if fields is None else f"{{{fields - 1}}}"
+    return f"^{one}(?:{re.escape(separator)}{one}){times}$"
 
 
 def _split(text: str) -> pl.Series:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import polars as pl
+
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.interchange import CONTRACT_FIELDS
 
@@ -34,6 +36,9 @@ IGNORED: Final = ("instrument_id",)
 _NEEDED: Final = ("timestamp", "kind", "symbol", "underlying", "venue", "currency", "bar_seconds")
 _FIXABLE: Final = ("bar_seconds", *CONTRACT_FIELDS)
 _KEYS: Final = ("separator", "sheet", "stamp", "zone", "format", "delivery", "columns", "fixed")
+
+CLOCK_LETTERS: Final = ("%H", "%I", "%T", "%R", "%s", "%+", "%k", "%l", "%X", "%c")
+"""Of a format with a time of day."""
 
 type Stamp = Literal["open", "close"]
 
@@ -144,7 +149,7 @@ def read_mapping(path: Path) -> Mapping:
     fixed = _table(content, "fixed", where)
     _refuse_unknown(columns, ALL_FIELDS, "fields", where)
     _refuse_unknown(fixed, _FIXABLE, "fixed fields", where)
-    if content.get("stamp") not in {"open", "close"}:
+    if content.get("stamp") not in ("open", "close"):
         raise ConfigurationError(
             f"stamp was {content.get('stamp')!r}, expected 'open' or 'close'",
             where=where,
@@ -211,8 +216,27 @@ def check_mapping(mapping: Mapping, where: str) -> None:
             raise ConfigurationError(
                 f"zone was {mapping.zone!r}, expected an IANA name, e.g. Asia/Kolkata", where=where
             ) from None
+    if mapping.format is not None and not _is_format(mapping.format):
+        raise ConfigurationError(
+            f"format was {mapping.format!r}, expected the letters of strftime, e.g. %d/%m/%Y %H:%M", where=where
+        )
     if len(mapping.separator) != 1:
         raise ConfigurationError(f"separator was {mapping.separator!r}, expected one character", where=where)
+
+
+def _is_format(form: str) -> bool:
+    """Tell whether Polars takes a form of timestamps: tried on a text, of which the form need not be that one."""
+    text = pl.Series(["2025-08-14 09:15:00"])
+    try:
+        if "%z" in form or "%:z" in form or "%#z" in form or "%+" in form:
+            text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+        elif any(letter in form for letter in CLOCK_LETTERS):
+            text.str.to_datetime(form, time_unit="us", strict=False).dt.to_string(form)
+        else:
+            text.str.to_date(form, strict=False).dt.to_string(form)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+    return True
 
 
 def _table(content: dict[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.sources.manual_csv.fields import as_text
+from pipeline_defs.sources.manual_csv.mapping import CLOCK_LETTERS
 
 if TYPE_CHECKING:
     from pipeline_defs.sources.manual_csv.mapping import Mapping
@@ -80,7 +81,7 @@ def _iso(texts: pl.DataFrame, zone: str | None) -> pl.DataFrame:
 
 def _by_format(texts: pl.DataFrame, form: str, zone: str | None) -> pl.DataFrame:
     text = pl.col("text")
-    if not any(letter in form for letter in ("%H", "%I", "%T", "%R", "%s", "%+", "%k", "%l", "%X", "%c")):
+    if not any(letter in form for letter in CLOCK_LETTERS):
         day = text.str.to_date(form, strict=False)
         exact = day.dt.to_string(form) == text
         return texts.with_columns(

@@ -47,6 +47,7 @@ ordinary, SC special, LT and ST gains, long and short.
 
 _PAGE: Final = 1000
 _EIGHT: Final = Decimal("0.00000001")
+_MOST: Final = Decimal(10**12)
 _SPLIT_NEEDED: Final = {"ticker", "execution_date", "split_from", "split_to"}
 _SPLIT_KNOWN: Final = _SPLIT_NEEDED | {"id", "adjustment_type", "historical_adjustment_factor"}
 _DIVIDEND_NEEDED: Final = {"ticker", "ex_dividend_date", "cash_amount"}
@@ -203,8 +204,10 @@ def _splits(rows: list[dict[str, Any]], what: str) -> list[tuple[object, ...]]:
     for row in rows:
         new, old = _number(row, "split_to", what), _number(row, "split_from", what)
         ratio = _rounded(Fraction(new) / Fraction(old))
-        kind = row.get("adjustment_type")
-        found.append((row["ticker"], _date(row, "execution_date", what), "split", ratio, None, new, old, kind))
+        if not 0 < ratio < _MOST:
+            raise _unreadable(row, "split_to", what)
+        ticker, kind = _text(row, "ticker", what), _text(row, "adjustment_type", what)
+        found.append((ticker, _date(row, "execution_date", what), "split", ratio, None, new, old, kind))
     return found
 
 
@@ -212,14 +215,14 @@ def _dividends(rows: list[dict[str, Any]], what: str) -> list[tuple[object, ...]
     check_keys(rows, _DIVIDEND_NEEDED, _DIVIDEND_KNOWN, what)
     return [
         (
-            row["ticker"],
+            _text(row, "ticker", what),
             _date(row, "ex_dividend_date", what),
             "dividend",
             _number(row, "cash_amount", what),
-            row.get("currency"),
+            _text(row, "currency", what),
             None,
             None,
-            row.get("dividend_type") or row.get("distribution_type"),
+            _text(row, "dividend_type", what) or _text(row, "distribution_type", what),
         )
         for row in rows
     ]
@@ -239,9 +242,17 @@ def _number(row: dict[str, Any], key: str, what: str) -> Decimal:
         exact = number.quantize(_EIGHT)
     except ArithmeticError:
         raise _unreadable(row, key, what) from None
-    if not number.is_finite() or number <= 0 or exact != number:
+    # One that is too large for the column would become null there, without a word.
+    if not number.is_finite() or not 0 < number < _MOST or exact != number:
         raise _unreadable(row, key, what)
     return number
+
+
+def _text(row: dict[str, Any], key: str, what: str) -> str | None:
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _unreadable(row, key, what)
+    return value
 
 
 def _date(row: dict[str, Any], key: str, what: str) -> dt.date:

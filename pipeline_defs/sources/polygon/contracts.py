@@ -211,7 +211,7 @@ def _read(frame: pl.DataFrame, what: str) -> pl.DataFrame:
     said = pl.col("said").struct
     read = frame.with_columns(
         expiry=pl.col("expiration_date").str.to_date("%Y-%m-%d", strict=False),
-        option_type=pl.col("contract_type").replace_strict({"call": "CE", "put": "PE"}),
+        option_type=pl.col("contract_type").replace_strict({"call": "CE", "put": "PE"}, default=None),
         strike=prices_of(plain(frame["strike_price"])),
         lot_size=plain(frame["shares_per_contract"]).cast(pl.Int64, strict=False),
         # A whole number of thousandths times one thousandth: exact.

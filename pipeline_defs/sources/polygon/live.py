@@ -61,8 +61,9 @@ class _Conversation:
         self.last = told.at
         by_name: dict[str, list[dict[str, Any]]] = {}
         for event in events:
-            if event.get("ev") == self.channel and event.get("sym") in self.names:
-                by_name.setdefault(event["sym"], []).append(event)
+            name = event.get("sym")
+            if event.get("ev") == self.channel and isinstance(name, str) and name in self.names:
+                by_name.setdefault(name, []).append(event)
         for name, bars in by_name.items():
             listed = self.names[name]
             rows = [_as_of_history(bar) for bar in bars]

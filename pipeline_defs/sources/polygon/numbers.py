@@ -7,6 +7,7 @@ written out; what is no number stays as it is, for its reader to refuse.
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ _EXPONENT: Final = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?[eE][+-]?[0-9]{1,2}$"
 """Three digits of exponent would be no number that anything here counts."""
 
 _SHOWN: Final = 1000
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(data: bytes, what: str) -> dict[str, Any]:
@@ -122,11 +124,14 @@ def plain(texts: pl.Series) -> pl.Series:
 
 
 def _parsed(data: str | bytes) -> object:
-    """Read JSON, its numbers as text; None for what is none."""
+    """Read JSON, its numbers as text; None for what is none, or holds half a character, which is no text."""
     try:
-        return json.loads(data, parse_float=str, parse_int=str, parse_constant=str)
+        content = json.loads(data, parse_float=str, parse_int=str, parse_constant=str)
+        if _SURROGATE.search(data if isinstance(data, bytes) else data.encode()):
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return content
 
 
 def _is_flat(row: object, names: tuple[str, ...]) -> bool:

@@ -102,7 +102,7 @@ def results_of(page: dict[str, Any], number: int, what: str) -> list[dict[str, A
 def _read(data: bytes, number: int, what: str) -> dict[str, Any]:
     page = read_json(data, f"page {number} of {what}")
     status = page.get("status")
-    if status in {"OK", DELAYED}:
+    if status in ("OK", DELAYED):
         return page
     said = str(page.get("error") or page.get("message") or "")
     if status == "NOT_AUTHORIZED":
@@ -120,8 +120,8 @@ def _next_path(page: dict[str, Any], number: int, what: str) -> str | None:
     if address is None or address == "":
         return None
     try:
-        parts = urlsplit(address)
-    except (ValueError, AttributeError):
+        parts = urlsplit(address) if isinstance(address, str) else None
+    except ValueError:
         parts = None
     if parts is None or not parts.path.startswith(("/v2/", "/v3/", "/vX/")):
         raise SchemaDriftError(f"Polygon page {number} of {what}: 'next_url' is no address of the API; nothing stored")

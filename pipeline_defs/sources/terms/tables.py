@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DECIMAL: Final = r"^\d{1,12}(?:\.\d{1,8}0*)?$"
+_DAMAGED_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotImplementedError)
 _WHOLE: Final = r"^\d{1,18}(?:\.0+)?$"
 
 
@@ -55,13 +57,14 @@ def read_table(path: Path, required: Collection[str], known: Collection[str] | N
     digest = hashlib.sha256(content).hexdigest()
     try:
         table = pl.read_csv(io.BytesIO(_unpacked(content, path)), infer_schema=False, encoding="utf8-lossy")
-    except (pl.exceptions.PolarsError, zipfile.BadZipFile) as error:
+        table = table.rename({name: name.strip() for name in table.columns})
+    # Of bytes that only look like a zip, its modules raise more than they promise.
+    except (pl.exceptions.PolarsError, *_DAMAGED_ZIP) as error:
         raise SourceError(
             f"is not a CSV with a header: {str(error).partition(chr(10))[0]}",
             where=str(path),
             next_step="fetch the file again",
         ) from error
-    table = table.rename({name: name.strip() for name in table.columns})
     missing = sorted(set(required) - set(table.columns))
     strange = sorted(set(table.columns) - set(known)) if known is not None else []
     if missing or strange:

@@ -49,8 +49,10 @@ def rows_of(chart: dict[str, Any] | None, question: Question, market: Market) ->
     if chart is None or "timestamp" not in chart:
         return pl.DataFrame(schema=ANSWER_SCHEMA)
     quote = chart["indicators"]["quote"][0]
-    starts = pl.Series("start", chart["timestamp"], dtype=pl.Int64, strict=False)
-    starts = starts.set((starts < 0) | (starts >= _LATEST), None)
+    seconds = pl.Series("start", chart["timestamp"], dtype=pl.Float64, strict=False)
+    # A part of a second is no begin of a bar: cut off, its bar would be known before it is over.
+    no_time = ~seconds.is_finite() | (seconds < 0) | (seconds >= _LATEST) | (seconds % 1 != 0)
+    starts = seconds.set(no_time, None).cast(pl.Int64)
     frame = pl.DataFrame(
         [
             pl.from_epoch(starts, time_unit="s").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("start"),

@@ -21,6 +21,7 @@ _SHOWN: Final = 200
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NOTHING_THEN: Final = re.compile(r"data doesn't exist for startdate", re.IGNORECASE)
 """How Yahoo says that an instrument did not trade yet, or no more."""
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -104,7 +105,9 @@ def document_of(reply: Reply) -> dict[str, Any]:
         )
     try:
         document = json.loads(reply.text)
-    except ValueError:
+        if _HALF.search(reply.text):  # half a character is no text
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         if reply.text.lstrip().startswith("<"):
             raise TryAgainError(f"Yahoo sent a web page in place of data{_told(reply)}") from None
         raise TryAgainError(

@@ -122,7 +122,7 @@ def _any(masks: Any) -> pl.Series:  # noqa: ANN401 -- an iterable of series
 
 def _stamps(stamps: tuple[object, ...], bar_seconds: int, market: Market) -> pl.Series:
     """Give the instants at which bars were complete: Kite stamps their start, in India."""
-    texts = pl.Series([stamp if isinstance(stamp, str) else None for stamp in stamps], dtype=pl.String)
+    texts = pl.Series([_writable(stamp) if isinstance(stamp, str) else None for stamp in stamps], dtype=pl.String)
     begins = texts.str.to_datetime(_STAMP, time_zone="UTC", strict=False).cast(TIMESTAMP)
     if bar_seconds < DAY:
         return begins.dt.offset_by(f"{bar_seconds}s")
@@ -150,9 +150,16 @@ def _texts(values: tuple[object, ...]) -> pl.Series:
     return pl.Series([_spelled(value) for value in values], dtype=pl.String)
 
 
+def _writable(text: str) -> str:
+    """Replace half characters, which JSON can hold and no text can."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _spelled(value: object) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None:
         return value
+    if isinstance(value, str):
+        return _writable(value)
     if isinstance(value, float) and math.isfinite(value):
         return format(Decimal(repr(value)), "f")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else "no number"

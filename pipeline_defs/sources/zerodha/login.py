@@ -73,8 +73,11 @@ def log_in(request_token: str, now: dt.datetime | None = None) -> Session:
 def _token_of(text: str) -> str:
     if "://" not in text:
         return text.strip()
-    found = parse_qs(urlsplit(text.strip()).query).get("request_token")
-    if not found:
+    try:
+        found = [token.strip() for token in parse_qs(urlsplit(text.strip()).query).get("request_token", [])]
+    except ValueError:  # no address: a bracket that is not closed, say
+        found = []
+    if not found or not found[0]:
         raise ConfigurationError(
             "the address holds no request_token", next_step="give the address that the login page led to"
         )

@@ -51,3 +51,10 @@ def test_a_guarded_logger_hides_secrets(monkeypatch: pytest.MonkeyPatch, caplog:
 
     assert caplog.messages == ["GET /?key=***", "GET /?page=2"]
     assert len(logging.getLogger("paper.client").filters) == 1
+
+
+def test_a_secret_is_hidden_as_paths_forms_json_and_quoted_texts_spell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_TOKEN", 's3c/r e"t+é')
+    read_credential("ACME_TOKEN", "the token")
+    spellings = ("s3c/r%20e%22t%2B%C3%A9", "s3c%2Fr+e%22t%2B%C3%A9", 's3c/r e\\"t+\\u00e9', 's3c/r e"t+é')
+    assert [redact(f"said {text}!") for text in spellings] == ["said ***!"] * len(spellings)

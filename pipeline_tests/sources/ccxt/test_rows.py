@@ -136,3 +136,16 @@ def test_a_pair_whose_name_no_underlying_can_have_needs_another() -> None:
 
     with pytest.raises(SourceError, match="'\\$XUSDT' cannot be the name of an underlying"):
         list_pair("binance", markets, 4, named)
+
+
+@pytest.mark.parametrize("time", [-(2**63), 10**18, -1])
+def test_a_time_that_no_calendar_has_refuses_its_row_alone(time: int) -> None:
+    rows = bar_rows(candle_texts([[time, "1", "1", "1", "1", "1"], [60_000, "1", "1", "1", "1", "1"]]), 60)
+
+    assert rows["reason"].to_list() == ["bad_time", None]
+
+
+@pytest.mark.parametrize("precision", ["1e99999999", "-1e99999999", 10**13])
+@pytest.mark.parametrize("mode", [2, 4])
+def test_a_precision_beyond_all_measure_is_not_known(precision: object, mode: int) -> None:
+    assert tick_size(precision, mode) is None or mode == 4

@@ -123,3 +123,35 @@ def test_a_file_without_line_ends_is_no_csv(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
     assert read_header(file(tmp_path / "x.csv", b""), ",") == []
+
+
+def test_a_file_that_begins_with_a_blank_line_does_not_pass_for_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\n\na,b\n1,2\n")
+    with pytest.raises(SourceError, match="the first line is blank"):
+        read_header(path, ",")
+    path.write_bytes(b"\n \r\n")
+    assert read_header(path, ",") == []
+
+
+@pytest.mark.parametrize("name", ["*", "^a.*$", "#line"])
+def test_a_column_that_polars_would_take_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"a,{name}\n1,2\n")
+    with pytest.raises(SourceError, match="the header was"):
+        read_header(path, ",")
+
+
+def test_a_last_line_that_is_cut_off_is_refused_also_where_others_are_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b,c\n1,"2",3\n4,5\n')
+    chunks = list(read_lines(path, ["a", "b", "c"], ","))
+    assert [row for chunk in chunks for row in chunk.unfit.rows()] == [(3, "wrong_field_count", "4,5")]
+
+
+def test_a_return_within_a_line_that_is_taken_apart_refuses_that_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n1\rx,"2"\n3,"4"\n5\n')
+    chunks = list(read_lines(path, ["a", "b"], ","))
+    assert [line for chunk in chunks for line in chunk.unfit["#line"]] == [2, 4]
+    assert [line for chunk in chunks for line in chunk.fields[LINE]] == [3]
