@@ -7,6 +7,7 @@ import dagster as dg
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.orchestration import assets, automation, checks, commands, freshness, resources, uploads
 from pipeline_defs.orchestration.assets import gaps, report
+from pipeline_defs.orchestration.executors import choose_executor
 from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
 sources, formats = sorted(SOURCES), sorted(EXPORTERS)
@@ -37,5 +38,5 @@ defs: dg.Definitions = dg.Definitions(
     jobs=[*automation.JOBS, *commands.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
     sensors=[*automation.SENSORS, uploads.uploads_sensor],
-    executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
+    executor=choose_executor(),
 )

@@ -1,0 +1,28 @@
+"""Days of NSE files, small ones for the test and larger ones for measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from pipeline_defs.samples.chain import ChainSpec
+from pipeline_defs.samples.generate import DEMO, GeneratedSample, generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def days_of(count: int, root: Path, *, strikes: int = 4, activity: float = 0.05) -> tuple[GeneratedSample, list[str]]:
+    """Write clean sessions up to 2025-08-14."""
+    spec = dataclasses.replace(
+        DEMO,
+        start_date=dt.date(2025, 8, 1) if count > 5 else dt.date(2025, 8, 8),
+        chains=(ChainSpec("NIFTY", strikes_each_side=strikes, strike_every=2, weeklies=1, monthlies=1),),
+        products=("gdfl_fo_minute", "gdfl_index_minute"),
+        activity=activity,
+        dirty_date=None,
+        tick_dates=(),
+    )
+    sample = generate(spec, root)
+    return sample, [day.isoformat() for day in sample.trade_dates]
