@@ -82,6 +82,7 @@ def test_a_run_becomes_a_task_with_its_secrets_by_name_and_is_stopped_when_it_is
         ecs, ec2 = boto3.client("ecs"), boto3.client("ec2")
         ecs.create_cluster(clusterName="pipeline")
         network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        ec2.modify_vpc_attribute(VpcId=network, EnableDnsHostnames={"Value": True})
         subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
         group = ec2.create_security_group(GroupName="runs", Description="runs", VpcId=network)["GroupId"]
         configured = settings()

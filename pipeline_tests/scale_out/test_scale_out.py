@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WORKERS = ("north", "south", "east")
-TABLES = ("options_ticks", "futures_ticks", "spot_prices")
+TABLES = ("options_ticks", "spot_prices")
 ASSETS = [*(["nse_csv", table] for table in TABLES), ["options_hourly"], ["options_daily"]]
 LEASE_SECONDS = 10
 
@@ -59,7 +59,7 @@ def test_a_backfill_over_hosts_is_complete_and_correct_though_one_is_cut_off_and
     for name in ("DAGSTER_HOME", "PIPELINE_DATABASE_URL", "PIPELINE_HOME", *os.environ):
         if name.startswith(("PIPELINE_", "DAGSTER_", "AWS_")):
             monkeypatch.setenv(name, os.environ.get(name, ""))  # put back afterwards, whatever is changed meanwhile
-    sample, days = days_of(5, tmp_path / "sample")
+    sample, days = days_of(4, tmp_path / "sample")
     told(f"{len(days)} days of NSE files, {sum(sample.rows.values()):,} rows")
     try:
         with cluster(WORKERS, tmp_path, told, lease_seconds=LEASE_SECONDS) as made:
