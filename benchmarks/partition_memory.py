@@ -1,7 +1,7 @@
 """What memory one partition takes, by its rows: the load of a day, and the export of it with verification.
 
-``python -m benchmarks.partition_memory [--rows 1000000 4000000] [--format parquet]`` prints one JSON object: peaks of the
-commands that a run's worker executes, of processes of their own, the engine's verification included.
+``python -m benchmarks.partition_memory [--rows 1000000 4000000] [--format parquet]`` prints one JSON object: peaks of
+the commands, each in a process of its own, verification included.
 """
 
 # ruff: noqa: INP001, S603, T201 -- a script to run: it prints, and starts our own command

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pipeline_tests.docs.blocks import Block
 
 _ASSIGNMENT: Final = re.compile(r"^[A-Z][A-Z0-9_]*=")
-FOREIGN: Final = frozenset({".", "cd", "cp", "echo", "git", "lean", "mkdir", "pip", "psql", "rustybt"})
+FOREIGN: Final = frozenset(
+    {".", "cat", "cd", "celery", "cp", "echo", "git", "kubectl", "lean", "mkdir", "pip", "psql", "rustybt"}
+)
 """Programs of others, of which nothing is known here."""
 
 _DAGSTER: Final = {

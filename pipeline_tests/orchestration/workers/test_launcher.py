@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import dagster as dg
 import pytest
 import yaml
 from dagster._core.launcher import WorkerStatus
@@ -19,6 +18,8 @@ from pipeline_tests.orchestration.workers_fixtures import a_run, instance_with, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import dagster as dg
 
 LEASE_SECONDS = 0.6
 
