@@ -244,7 +244,7 @@ def _in_progress(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def _failed(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    return instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    return [*instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))]
 
 
 def _executes_run(pid: int) -> bool:
