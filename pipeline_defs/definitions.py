@@ -16,6 +16,7 @@ from pipeline_defs.orchestration import (
     uploads,
 )
 from pipeline_defs.orchestration.assets import gaps, report
+from pipeline_defs.orchestration.executors import choose_executor
 from pipeline_defs.sources.registry import SOURCES, api_sources, trading_at
 
 log_lines.choose_format()
@@ -47,5 +48,5 @@ defs: dg.Definitions = dg.Definitions(
     jobs=[*automation.JOBS, *commands.JOBS, uploads.TAKE_IN_UPLOADS, gaps.FILL_GAPS],
     schedules=automation.SCHEDULES,
     sensors=[*automation.SENSORS, uploads.uploads_sensor],
-    executor=dg.in_process_executor,  # a step is short against the start of a process, and runs are processes already
+    executor=choose_executor(),
 )

@@ -15,6 +15,8 @@ from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.migrated import EVERY as MIGRATED
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
+from pipeline_defs.storage.locations import S3Location
+from pipeline_defs.storage.objects import ObjectStore
 from pipeline_defs.warehouse.catalogs import record_catalog
 from pipeline_defs.warehouse.certificates import Certificate, certify
 from pipeline_defs.warehouse.precedence import Precedence, load_precedence
@@ -23,7 +25,6 @@ from pipeline_defs.warehouse.slices import open_market_slice
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pipeline_defs.progress import OnProgress
     from pipeline_defs.storage.locations import Location
@@ -127,7 +128,7 @@ def declared_precedence() -> Precedence:
 
 
 def certify_partition(
-    warehouse: Warehouse, underlying: str, start_date: dt.date, end_date: dt.date, *, output: Path | None = None
+    warehouse: Warehouse, underlying: str, start_date: dt.date, end_date: dt.date, *, output: Location | None = None
 ) -> Certificate:
     """Compare the published catalogs of a partition with one another, record the outcome and publish it.
 
@@ -139,8 +140,8 @@ def certify_partition(
         E.g. ``NIFTY``.
     start_date, end_date : datetime.date
         Trade dates, exactly as they were exported.
-    output : Path, optional
-        File to write as JSON, replaced in one step.
+    output : Path or S3Location, optional
+        File or object to write as JSON, replaced in one step.
 
     Returns
     -------
@@ -153,9 +154,12 @@ def certify_partition(
 
     """
     certificate = certify(warehouse, underlying, start_date, end_date)
-    if output is not None:
+    text = f"{json.dumps(certificate.to_json(), indent=1)}\n"
+    if isinstance(output, S3Location):
+        ObjectStore.open().write(output, text.encode())
+    elif output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         written = output.with_name(f".{output.name}.{os.getpid()}")
-        written.write_text(f"{json.dumps(certificate.to_json(), indent=1)}\n", encoding="utf-8")
+        written.write_text(text, encoding="utf-8")
         written.replace(output)
     return certificate

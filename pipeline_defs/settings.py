@@ -40,6 +40,8 @@ class Settings:
     raw_archive : str or None
         ``PIPELINE_RAW_ARCHIVE``: the base, a folder or ``s3://`` URL, below whose ``raw/`` deliveries are kept before
         they are parsed; ``on`` takes the object store or else `home`; None, or ``off``, keeps nothing.
+    landing : str or None
+        ``PIPELINE_LANDING``: the drop folder of the NSE files, a path or an ``s3://`` URL; None for the one in `home`.
     cache_bytes : int
         ``PIPELINE_CACHE_GIB`` (default 10): how much the read cache of catalogs may hold.
 
@@ -50,6 +52,7 @@ class Settings:
     object_store: str | None = None
     raw_archive: str | None = None
     cache_bytes: int = DEFAULT_CACHE_BYTES
+    landing: str | None = None
 
     def __repr__(self) -> str:
         """Leave the URL out: it may carry a password."""
@@ -111,6 +114,7 @@ def load_settings() -> Settings:
         database_url=read_secret("PIPELINE_DATABASE_URL", "the database's address"),
         object_store=object_store,
         raw_archive=None if raw_archive == "off" else raw_archive,
+        landing=os.environ.get("PIPELINE_LANDING") or None,
         cache_bytes=_cache_bytes(os.environ.get("PIPELINE_CACHE_GIB") or ""),
     )
 

@@ -9,11 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline_defs.sources.nse_csv.landed import LandedFiles, expected_name_dates, landed_files
+from pipeline_defs.storage.locations import S3Location
 
 if TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["Arrivals", "LandedFiles", "expected_name_dates", "judge_arrivals", "landed_files"]
+    from pipeline_defs.storage.locations import Location
+
+__all__ = ["Arrivals", "LandedFiles", "expected_name_dates", "judge_arrivals", "landed_files", "look_at"]
+
+
+def look_at(place: Location) -> LandedFiles:
+    """Look at the landing folder, or at the prefix of a bucket that is one."""
+    if isinstance(place, S3Location):
+        from pipeline_defs.orchestration.landed_objects import landed_objects  # noqa: PLC0415 -- only with a bucket
+
+        return landed_objects(place)
+    return landed_files(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
 from pydantic import Field, create_model
 
 from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.orchestration.landing import expected_name_dates, landed_files
+from pipeline_defs.orchestration.landing import expected_name_dates, look_at
+from pipeline_defs.orchestration.places import catalogs_place, landing_place
 from pipeline_defs.schema.lengths import parse_lengths
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import get_source, source_entry
-from pipeline_defs.storage.locations import Location, parse_location
+from pipeline_defs.storage.locations import Location, S3Location
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -122,25 +122,40 @@ class FileImport(ImportPort):
     """A file source of `pipeline_defs.sources.registry`, reading the landing folder or a folder of its own."""
 
     name: str = Field(description="Adapter, as in the registry.")
-    folder: str = Field(default="", description="File or folder to read; default: the landing folder of PIPELINE_HOME.")
+    folder: str = Field(
+        default="",
+        description="File, folder or s3:// prefix to read; default: PIPELINE_LANDING, else landing/ of PIPELINE_HOME.",
+    )
 
     def source(self) -> Source:
-        """Make the adapter, set to read `path`."""
-        return get_source(self.name, path=str(self.path()))
+        """Make the adapter, set to read `place`."""
+        place = self.place()
+        if isinstance(place, S3Location):
+            from pipeline_defs.orchestration.landed_objects import LandedObjects  # noqa: PLC0415 -- only with a bucket
+
+            return LandedObjects(self.name, place)
+        return get_source(self.name, path=str(place))
 
     def looked_for(self, trade_date: dt.date) -> str | None:
         """Say which file names would have meant a trade date; None when such files are there."""
-        if trade_date in landed_files(self.path()).fingerprints:
+        if trade_date in look_at(self.place()).fingerprints:
             return None
         dates = ", ".join(expected_name_dates(trade_date))
         return (
-            f"vendors' files below {self.path()} with one of {dates} in their name, and rows of {trade_date} in CSV"
+            f"vendors' files below {self.place()} with one of {dates} in their name, and rows of {trade_date} in CSV"
             " files whose name has no date"
         )
 
-    def path(self) -> Path:
-        """File or folder to read."""
-        return Path(self.folder).expanduser() if self.folder else load_settings().landing_dir
+    def place(self) -> Location:
+        """File, folder or prefix to read.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is a folder of this host alone, and runs are executed on many.
+
+        """
+        return landing_place(self.folder)
 
 
 class ApiImport(ImportPort):
@@ -202,14 +217,7 @@ class FolderExport(ExportPort):
 
     def place(self, underlying: str, month: str) -> Location:
         """Give the place of one partition: ``<folder>/<format>/<UNDERLYING>/<YYYY-MM>``."""
-        settings = load_settings()
-        if self.folder:
-            root = parse_location(self.folder)
-        elif settings.object_store is not None:
-            root = parse_location(settings.object_store) / "catalogs"
-        else:
-            root = settings.catalogs_dir
-        return root / self.format_name / underlying / month
+        return catalogs_place(self.folder) / self.format_name / underlying / month
 
     def publish(
         self, warehouse: Warehouse, underlying: str, month: str, start_date: dt.date, end_date: dt.date

@@ -15,6 +15,7 @@ from pipeline_defs.orchestration.assets.describing import OWNERS, failures_expla
 from pipeline_defs.orchestration.assets.teaching import taught
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
+from pipeline_defs.orchestration.sharing import require_shared
 from pipeline_defs.settings import load_settings
 from pipeline_defs.uploads.waiting import judge_uploads, waiting_uploads
 
@@ -60,6 +61,7 @@ def uploads_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeR
 
     folder = load_settings().uploads_dir
     with failures_explained():
+        require_shared(folder, "the folder for uploads", "use 'pipeline import' on the host that has the files")
         taken = take_in(open_warehouse_of(context.resources), folder, dagster_run_id=context.run.run_id)
     yield dg.MaterializeResult(asset_key=KEY, metadata={"folder": dg.MetadataValue.path(folder), **_metadata(taken)})
     yield dg.AssetCheckResult(

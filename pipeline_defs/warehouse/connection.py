@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pipeline_defs.encrypted import check_database
@@ -21,10 +21,22 @@ if TYPE_CHECKING:
 
 SESSION_OPTIONS = " ".join(
     f"-c {setting}"
-    for setting in ("timezone=UTC", "datestyle=ISO", "jit=off", "work_mem=64MB", "client_connection_check_interval=2s")
+    for setting in (
+        *("timezone=UTC", "datestyle=ISO", "jit=off", "work_mem=64MB", "client_connection_check_interval=2s"),
+        *("tcp_keepalives_idle=10", "tcp_keepalives_interval=5", "tcp_keepalives_count=3", "tcp_user_timeout=25s"),
+    )
 )
 """UTC everywhere, written the ISO way; no JIT, which costs seconds on many small chunks; a day of groups in memory;
-a killed client's statement ends by itself."""
+a killed client's statement ends by itself, and that of a machine that was cut off within half a minute: until then it
+holds its partition's lock."""
+
+_KEEPALIVES: Final[dict[str, Any]] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""The same from this side: who was cut off waits no longer for an answer. In seconds; the last in milliseconds."""
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]+):[^/\s]*@")
 _MASK = "***"
@@ -72,7 +84,9 @@ class Warehouse:
 
         check_database(_parameters(self.url), "PIPELINE_DATABASE_URL")
         try:
-            return psycopg.connect(self.url, autocommit=autocommit, options=SESSION_OPTIONS, connect_timeout=10)
+            return psycopg.connect(
+                self.url, autocommit=autocommit, options=SESSION_OPTIONS, connect_timeout=10, **_KEEPALIVES
+            )
         except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
             message = self._masked(str(error)).strip()
             raise WarehouseError(

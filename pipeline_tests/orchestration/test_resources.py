@@ -43,7 +43,7 @@ def test_a_secret_is_in_no_text_made_of_the_resource() -> None:
 
 
 def test_a_file_source_reads_the_landing_folder_unless_a_folder_is_given(settings: Settings, tmp_path: Path) -> None:
-    assert FileImport(name="nse_csv").path() == settings.landing_dir
+    assert FileImport(name="nse_csv").place() == settings.landing_dir
     assert FileImport(name="nse_csv", folder=str(tmp_path)).source().get_metadata().source_url == str(tmp_path)
 
 

@@ -20,11 +20,15 @@ MAY_DO_EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", 
 
 
 @contextmanager
-def serving() -> Iterator[dict[str, str]]:
+def serving(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """Run a server, and give the variables by which AWS tools find it."""
     environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "0"}
     with subprocess.Popen(
-        [sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        [sys.executable, __file__, address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
     ) as process:
         try:
             assert process.stdout is not None
@@ -46,9 +50,9 @@ def main() -> None:
     # Connections are kept open, and nothing is logged: a test sends thousands of requests.
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     WSGIRequestHandler.log_request = lambda *_: None  # type: ignore[method-assign]
-    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True)
+    server = make_server(sys.argv[1], 0, create_backend_app("s3"), threaded=True)
     address = {
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ENDPOINT_URL_S3": f"http://{sys.argv[1]}:{server.server_port}",
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         "AWS_DEFAULT_REGION": "us-east-1",

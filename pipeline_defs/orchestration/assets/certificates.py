@@ -15,8 +15,8 @@ from pipeline_defs.orchestration.assets.catalogs import catalog_key
 from pipeline_defs.orchestration.assets.describing import CATALOGS, OWNERS, failures_explained, partitioned_check
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import catalog_partitions, finished_sessions, split_catalog_key
+from pipeline_defs.orchestration.places import catalogs_place
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
-from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline_defs.warehouse.certificates import Certificate
@@ -74,14 +74,14 @@ def build_certificate_asset(formats: Sequence[str]) -> dg.AssetsDefinition:
         from pipeline_defs.publishing import certify_partition  # noqa: PLC0415 -- only a run needs it
 
         month, underlying = split_catalog_key(context.partition_key)
-        output = load_settings().catalogs_dir / "certificates" / underlying / month / "certificate.json"
         with failures_explained():
+            output = catalogs_place() / "certificates" / underlying / month / "certificate.json"
             sessions = finished_sessions(month, dt.datetime.now(dt.UTC))
             certificate = certify_partition(
                 open_warehouse_of(context.resources), underlying, sessions[0], sessions[-1], output=output
             )
         yield dg.MaterializeResult(
-            asset_key=CERTIFICATE, metadata={"path": dg.MetadataValue.path(output), **_described(certificate)}
+            asset_key=CERTIFICATE, metadata={"path": dg.MetadataValue.path(str(output)), **_described(certificate)}
         )
         yield dg.AssetCheckResult(
             asset_key=CERTIFICATE,

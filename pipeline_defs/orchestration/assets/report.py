@@ -16,6 +16,7 @@ from pipeline_defs.orchestration.assets.describing import OWNERS, failures_expla
 from pipeline_defs.orchestration.assets.teaching import taught
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
+from pipeline_defs.orchestration.sharing import require_shared
 from pipeline_defs.plots.drawing import to_markdown
 from pipeline_defs.settings import load_settings
 
@@ -30,7 +31,9 @@ _MAX_PICTURES: Final = 4
 
 def report_path() -> Path:
     """Where the report of this PIPELINE_HOME is put."""
-    return load_settings().home / "reports" / "data-report.html"
+    path = load_settings().home / "reports" / "data-report.html"
+    require_shared(path, "the data report", "use 'pipeline report --output FILE' on the host that serves it")
+    return path
 
 
 @dg.multi_asset(
@@ -68,8 +71,9 @@ def report_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeRe
     from pipeline_defs.reporting.building import build_report  # noqa: PLC0415 -- only a run needs it
     from pipeline_defs.reporting.rendering import write_report  # noqa: PLC0415 -- imports Jinja
 
-    started, output = time.perf_counter(), report_path()
+    started = time.perf_counter()
     with failures_explained():
+        output = report_path()
         built = build_report(open_warehouse_of(context.resources), dt.datetime.now(dt.UTC))
         size_bytes = write_report(built, output)
     yield dg.MaterializeResult(

@@ -9,9 +9,9 @@ from typing import Final
 import dagster as dg
 
 from pipeline_defs.orchestration.automation.jobs import NSE_DAILY
-from pipeline_defs.orchestration.landing import judge_arrivals, landed_files
+from pipeline_defs.orchestration.landing import judge_arrivals, look_at
 from pipeline_defs.orchestration.partitions import session_close, session_partitions
-from pipeline_defs.settings import load_settings
+from pipeline_defs.orchestration.places import landing_place
 
 SENSOR_SECONDS: Final = 60
 
@@ -33,8 +33,8 @@ def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     Dates come from the vendors' file names. A file that is still being copied differs at the next look.
     """
     memory: dict[str, list[str]] = json.loads(context.cursor or "{}")
-    folder = load_settings().landing_dir
-    landed = landed_files(folder)
+    folder = landing_place()
+    landed = look_at(folder)
     arrivals = judge_arrivals(landed, memory)
     keys = set(session_partitions().get_partition_keys())
     now = dt.datetime.now(dt.UTC)

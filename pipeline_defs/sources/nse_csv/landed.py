@@ -16,6 +16,7 @@ from pipeline_defs.sources.nse_csv.products import PRODUCTS, read_names
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
     from pathlib import Path
 
 _UNFINISHED_SUFFIXES: Final = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
@@ -60,18 +61,35 @@ def landed_files(folder: Path) -> LandedFiles:
         If a folder cannot be listed.
 
     """
+    stated = ((path, parts, (folder / path).stat()) for path, parts in _files(folder))
+    return describe_landed((path, parts, f"{status.st_size}|{status.st_mtime_ns}") for path, parts, status in stated)
+
+
+def describe_landed(files: Iterable[tuple[str, tuple[str, ...], str]]) -> LandedFiles:
+    """Sort files by the trade dates of their names.
+
+    Parameters
+    ----------
+    files : iterable of (str, tuple of str, str)
+        Of each: its path; the names below the landing folder; and what changes with its content. Unfinished ones are
+        left out before, see `is_finished`.
+
+    Returns
+    -------
+    LandedFiles
+
+    """
     by_date: dict[dt.date, list[str]] = defaultdict(list)
     layouts: dict[dt.date, set[str]] = defaultdict(set)
     undated = 0
-    for path, parts in _files(folder):
+    for path, parts, version in files:
         facts = read_names(reversed(parts))
         trade_date = facts.trade_date
         if trade_date is None:
             undated += 1
             continue
         layouts[trade_date] |= {facts.layout} if facts.layout is not None else set()
-        status = (folder / path).stat()
-        by_date[trade_date].append(f"{path}|{status.st_size}|{status.st_mtime_ns}")
+        by_date[trade_date].append(f"{path}|{version}")
     fingerprints = {
         trade_date: hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:16]
         for trade_date, files in sorted(by_date.items())
@@ -87,10 +105,13 @@ def expected_name_dates(trade_date: dt.date) -> list[str]:
 def _files(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
     if not folder.is_dir():
         return []
-    return [
-        (path, parts)
-        for path, parts in files_below(folder)
-        if not is_junk(parts)
+    return [(path, parts) for path, parts in files_below(folder) if is_finished(path, parts)]
+
+
+def is_finished(path: str, parts: tuple[str, ...]) -> bool:
+    """Tell whether a file is meant to be read: neither junk nor hidden nor still arriving, by its names."""
+    return (
+        not is_junk(parts)
         and not any(part.startswith(".") for part in parts)
         and not path.lower().endswith(_UNFINISHED_SUFFIXES)
-    ]
+    )
