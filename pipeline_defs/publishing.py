@@ -5,6 +5,7 @@ The command line and the Dagster assets both call `export_underlying`; the rooms
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.migrated import EVERY as MIGRATED
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
+from pipeline_defs.storage.file_locks import lock_file
 from pipeline_defs.warehouse.catalogs import record_catalog
 from pipeline_defs.warehouse.certificates import Certificate, certify
 from pipeline_defs.warehouse.precedence import Precedence, load_precedence
@@ -155,7 +157,11 @@ def certify_partition(
     certificate = certify(warehouse, underlying, start_date, end_date)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        written = output.with_name(f".{output.name}.{os.getpid()}")
-        written.write_text(f"{json.dumps(certificate.to_json(), indent=1)}\n", encoding="utf-8")
-        written.replace(output)
+        # Under one name, in turns: what a killed process left there is written over, and does not stay.
+        arriving = output.with_name(f".{output.name}.arriving")
+        with os.fdopen(lock_file(arriving, fcntl.LOCK_EX), "w", encoding="utf-8") as file:
+            file.truncate()
+            file.write(f"{json.dumps(certificate.to_json(), indent=1)}\n")
+            file.flush()
+            arriving.replace(output)
     return certificate

@@ -84,11 +84,22 @@ def _said_by_database(error: BaseException) -> str | None:
 
     if not isinstance(error, Error):
         return None
+    from pipeline_defs.warehouse.faults import is_passing  # noqa: PLC0415 -- as above
+
+    if is_passing(error):
+        return (
+            f"the database went away, or had no room for us: {_first_line(error)}\n"
+            "Next: see that the server runs and run the command again: what was committed before is kept"
+        )
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return (
         f"the database refused: {str(error).strip()}{state}\n"
         "Next: what was committed before is kept; mend the cause and run the command again"
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _nobody_reads() -> bool:
