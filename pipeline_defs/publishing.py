@@ -5,6 +5,7 @@ The command line and the Dagster assets both call `export_underlying`; the rooms
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from pipeline_defs.schema.tables import MINUTE
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.migrated import EVERY as MIGRATED
 from pipeline_defs.sources.registry import FURTHER_SOURCES, SOURCES
+from pipeline_defs.storage.file_locks import lock_file
 from pipeline_defs.storage.locations import S3Location
 from pipeline_defs.storage.objects import ObjectStore
 from pipeline_defs.warehouse.catalogs import record_catalog
@@ -159,7 +161,11 @@ def certify_partition(
         ObjectStore.open().write(output, text.encode())
     elif output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        written = output.with_name(f".{output.name}.{os.getpid()}")
-        written.write_text(text, encoding="utf-8")
-        written.replace(output)
+        # Under one name, in turns: what a killed process left there is written over, and does not stay.
+        arriving = output.with_name(f".{output.name}.arriving")
+        with os.fdopen(lock_file(arriving, fcntl.LOCK_EX), "w", encoding="utf-8") as file:
+            file.truncate()
+            file.write(text)
+            file.flush()
+            arriving.replace(output)
     return certificate

@@ -5,12 +5,12 @@ The command line calls `replay_load`; the rooms it joins do not know each other.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_defs.errors import ConfigurationError, SourceError, StorageError
 from pipeline_defs.schema.batches import ImportRequest, Source
+from pipeline_defs.scratch import scratch
 from pipeline_defs.sources.registry import get_source
 from pipeline_defs.storage.raw_archive import holds_contents, open_raw_archive
 from pipeline_defs.warehouse.load_inputs import read_load_input
@@ -90,9 +90,9 @@ def replay_load(warehouse: Warehouse, settings: Settings, load_id: int, *, force
             where=where,
             next_step=f"replay load {load.newest_load_id}, or use --force",
         )
-    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        _restore(archive, load.contents, Path(folder), where)
-        source = _OnePartition(get_source(load.source, path=folder), load.dataset, load.bar_seconds)
+    with scratch("replay") as folder:
+        _restore(archive, load.contents, folder, where)
+        source = _OnePartition(get_source(load.source, path=str(folder)), load.dataset, load.bar_seconds)
         request = ImportRequest(load.trade_date, load.trade_date, load.underlying)
         yield from import_source(warehouse, source, request, reread=True)
 

@@ -89,11 +89,20 @@ def _said_by_database(error: BaseException) -> str | None:
 
     if not isinstance(error, Error):
         return None
-    from pipeline_defs.warehouse.faults import next_step  # noqa: PLC0415 -- as above
+    from pipeline_defs.warehouse.faults import is_passing, next_step  # noqa: PLC0415 -- as above
 
+    if is_passing(error):
+        return (
+            f"the database went away, or had no room for us: {_first_line(error)}\n"
+            "Next: see that the server runs and run the command again: what was committed before is kept"
+        )
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     mend = next_step(error) or "mend the cause and run the command again"
     return f"the database refused: {str(error).strip()}{state}\nNext: what was committed before is kept; {mend}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _nobody_reads() -> bool:

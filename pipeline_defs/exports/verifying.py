@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from pipeline_defs.schema.exports import READBACK_SCHEMA, ROUNDED_SCHEMA, BuiltExport, Verification
+from pipeline_defs.scratch import scratch
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 REPORT_FILE: Final = "report.json"
 """Written by the engine's process beside the truth: ``engine``, ``checks``, ``failures``."""
@@ -90,8 +90,7 @@ def verify_in_process(module: str, built: BuiltExport, write_truth: Callable[[Pa
         A process that ends without a report is a failed verification with the end of its error output.
 
     """
-    with tempfile.TemporaryDirectory(prefix="export-truth-") as folder:
-        truth = Path(folder)
+    with scratch("export-truth") as truth:
         failures = write_truth(truth)
         return _reported(module, built.root, truth, built.engine, failures)
 
@@ -114,8 +113,8 @@ def validate_in_process(module: str, root: Path, engine: str) -> Verification:
         As of `verify_in_process`.
 
     """
-    with tempfile.TemporaryDirectory(prefix="export-report-") as folder:
-        return _reported(module, root, Path(folder), engine, [])
+    with scratch("export-report") as folder:
+        return _reported(module, root, folder, engine, [])
 
 
 def _reported(module: str, root: Path, folder: Path, engine: str, failures: list[str]) -> Verification:

@@ -7,10 +7,8 @@ could not be asked is not: its gaps stay fillable.
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import NothingGivenError, PipelineError
@@ -21,6 +19,7 @@ from pipeline_defs.gaps.remembering import PartitionKey, asked_before, keep_mark
 from pipeline_defs.gaps.series import Series
 from pipeline_defs.gaps.supply import FileSupply, Supplies
 from pipeline_defs.schema.batches import ImportRequest, Source
+from pipeline_defs.scratch import scratch
 from pipeline_defs.storage.raw_archive import open_raw_archive
 from pipeline_defs.warehouse.loading import import_source
 from pipeline_defs.warehouse.reports import LoadReport, refuse_damage
@@ -216,10 +215,10 @@ class Backfiller:
         elif not refill.is_archived:
             yield self.supplies.make_source(refill.source, path=str(supply.folder))
         else:
-            with tempfile.TemporaryDirectory(prefix="backfill-") as folder:
+            with scratch("backfill") as folder:
                 for day in sorted({gap.trade_date for gap in refill.gaps}):
-                    supply.restore(day, Path(folder))
-                yield self.supplies.make_source(refill.source, path=folder)
+                    supply.restore(day, folder)
+                yield self.supplies.make_source(refill.source, path=str(folder))
 
 
 class _Narrowed(Source):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import sqlite3
-import tempfile
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 type Row = dict[str, Any]
 
@@ -53,8 +53,8 @@ def tables_of(path: Path) -> Iterator[Tables]:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
                 yield Tables(connection, path)
             return
-        with tempfile.TemporaryDirectory(prefix="pipeline-migration-") as folder:
-            copy = Path(folder) / path.name
+        with scratch("migration") as folder:
+            copy = folder / path.name
             for end in ("", *_SIDE_FILES):
                 if _beside(path, end).exists():
                     shutil.copyfile(_beside(path, end), _beside(copy, end))

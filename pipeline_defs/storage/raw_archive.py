@@ -8,21 +8,21 @@ first, and nothing is ever overwritten. Who decides which files were read, and w
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import gzip
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import zipfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, BinaryIO, Final
 
 from pipeline_defs.errors import StorageError
 from pipeline_defs.storage.answers import Upload
+from pipeline_defs.storage.file_locks import lock_file
 from pipeline_defs.storage.locations import Location, S3Location, parse_location, raw_place
 from pipeline_defs.storage.objects import ObjectStore
 
@@ -35,6 +35,7 @@ _MAX_DEPTH: Final = 4
 _CHUNK_BYTES: Final = 1 << 20
 _MOST_PACKED_BYTES: Final = 1 << 30
 """Of an archive within an archive, which is read whole."""
+_ARRIVING: Final = ".arriving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,9 @@ class RawArchive:
         if isinstance(month, S3Location):
             self._keep_object(file, month, sha256, status.st_size)
         else:
+            if str(month) not in self._there:
+                self._there[str(month)] = set()
+                _remove_abandoned(month)
             _keep_file(file, month / sha256 / file.name, sha256)
         self._kept[path] = stamp
 
@@ -238,28 +242,50 @@ def _unpacked_digest(stream: IO[bytes] | gzip.GzipFile) -> str:
 
 
 def _keep_file(file: Path, target: Path, sha256: str) -> None:
-    if target.exists():
+    arriving = target.with_name(f".{target.name}{_ARRIVING}")
+    if target.exists() and not arriving.exists():
         return
-    arriving = target.with_name(f".{secrets.token_hex(8)}.arriving")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("rb") as source, arriving.open("xb") as sink:
-            shutil.copyfileobj(source, sink, _CHUNK_BYTES)
-            sink.flush()
-            os.fsync(sink.fileno())
-        if _digest(arriving) != sha256:
-            raise StorageError("was changed while it was kept", where=str(file), next_step="import it again")
-        arriving.chmod(0o444)
-        arriving.replace(target)
+        # Under one name, in turns: what a killed process left there is written over, and does not stay.
+        with file.open("rb") as source, os.fdopen(lock_file(arriving, fcntl.LOCK_EX), "r+b") as sink:
+            if target.exists():
+                arriving.unlink()
+                return
+            try:
+                _copy(source, sink, sha256, file)
+                arriving.replace(target)
+            except BaseException:
+                arriving.unlink(missing_ok=True)
+                raise
+        target.chmod(0o444)
     except OSError as error:
         raise StorageError(
             f"cannot be kept: {error.strerror}",
             where=str(target),
             next_step="make room and rights there, or set PIPELINE_RAW_ARCHIVE=off",
         ) from error
-    finally:
-        with suppress(OSError):
-            arriving.unlink()
+
+
+def _remove_abandoned(month: Path) -> None:
+    """Remove what killed processes left of files that nobody may deliver again."""
+    for arriving in month.glob(f"*/.*{_ARRIVING}"):
+        try:
+            descriptor = lock_file(arriving, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # somebody's, or gone
+            continue
+        arriving.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _copy(source: BinaryIO, sink: io.BufferedRandom, sha256: str, file: Path) -> None:
+    sink.truncate()
+    shutil.copyfileobj(source, sink, _CHUNK_BYTES)
+    sink.flush()
+    os.fsync(sink.fileno())
+    sink.seek(0)
+    if hashlib.file_digest(sink, "sha256").hexdigest() != sha256:
+        raise StorageError("was changed while it was kept", where=str(file), next_step="import it again")
 
 
 def _digest(path: Path) -> str:

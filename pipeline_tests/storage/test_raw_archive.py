@@ -7,6 +7,9 @@ import gzip
 import hashlib
 import io
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,3 +148,29 @@ def test_contents_are_found_however_they_are_packed(first: bytes, second: bytes,
 def test_what_cannot_be_unpacked_holds_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK or not")
     assert not holds_contents(tmp_path / name, {digest(b"rows")})
+
+
+def test_what_a_process_killed_while_keeping_a_file_left_is_written_over_and_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"rows")
+    program = (
+        "import datetime, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from pipeline_defs.storage.raw_archive import RawArchive\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "RawArchive(Path(sys.argv[1]), 'nse_csv').keep(sys.argv[2], datetime.date(2025, 8, 13))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "archive"), str(tmp_path / "a.csv")]
+    for _ in range(2):
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len([path for path in (tmp_path / "archive").rglob("*") if path.is_file()]) == 1
+
+    (tmp_path / "b.csv").write_bytes(b"other rows")
+    RawArchive(tmp_path / "archive", "nse_csv").keep(str(tmp_path / "b.csv"), DAY)
+    assert [path.name for path in (tmp_path / "archive").rglob("*") if path.is_file()] == ["b.csv"]
+    (tmp_path / "archive").rename(tmp_path / "other")
+
+    archive = RawArchive(tmp_path / "archive", "nse_csv")
+    archive.keep(str(tmp_path / "a.csv"), DAY)
+
+    (kept,) = (path for path in (tmp_path / "archive").rglob("*") if path.is_file())
+    assert (kept.name, kept.read_bytes()) == ("a.csv", b"rows")

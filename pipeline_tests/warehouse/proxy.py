@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ class Proxy:
         self.connections = 0
         self.cut_when: Callable[[int, bytes], bool] = lambda _sent, _chunk: False
         """Asked with the bytes a connection has sent before and what it sends now; True cuts it after that."""
+        self.delay_seconds = 0.0
+        """Each packet of a client waits so long: a slow disk looks like that."""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
 
@@ -78,6 +81,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK_BYTES):
                 is_last = is_client and self.cut_when(sent, chunk)
+                if is_client and self.delay_seconds:
+                    time.sleep(self.delay_seconds)
                 if is_last:
                     source.shutdown(socket.SHUT_RDWR)  # the client will not hear of what the server is asked last
                 sink.sendall(chunk)

@@ -8,7 +8,6 @@ and the files are looked at without Nautilus; only when these are sound does Nau
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from pipeline_defs.exports.manifest import check_manifest, read_manifest
 from pipeline_defs.exports.nautilus.structure import check_files
 from pipeline_defs.exports.nautilus.targets import get_target
 from pipeline_defs.exports.verifying import Report, validate_in_process
+from pipeline_defs.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,9 +97,9 @@ def inspect(root: Path) -> Report:
         return report
     from pipeline_defs.exports.nautilus.reading_2 import read_with_version_2  # noqa: PLC0415 -- of that version alone
 
-    with tempfile.TemporaryDirectory(prefix="nautilus2-") as folder:
+    with scratch("nautilus2") as folder:
         try:
-            _count(report, manifest, read_with_version_2(root, Path(folder)))
+            _count(report, manifest, read_with_version_2(root, folder))
         except PipelineError as error:
             report.failures.append(str(error))
     return report

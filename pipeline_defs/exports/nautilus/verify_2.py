@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from pipeline_defs.exports.nautilus.reading_2 import DumpedReading, read_with_ve
 from pipeline_defs.exports.nautilus.targets import get_target
 from pipeline_defs.exports.nautilus.truth import TRIAL_FILE, series_file
 from pipeline_defs.exports.verifying import Report
+from pipeline_defs.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +46,9 @@ def verify_catalog(root: Path, truth: Path) -> Report:
     report = Report(get_target("2").engine)
     trial = json.loads((truth / TRIAL_FILE).read_text())
     (instant,) = pl.read_parquet(truth / series_file("Bar"))["first_ns"].mode().sort().head(1).to_list()
-    with tempfile.TemporaryDirectory(prefix="nautilus2-") as folder:
+    with scratch("nautilus2") as folder:
         try:
-            reading = read_with_version_2(root, Path(folder), {"instant_ns": instant, "trial": trial})
+            reading = read_with_version_2(root, folder, {"instant_ns": instant, "trial": trial})
         except PipelineError as error:
             report.failures.append(str(error))
             return report

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,7 @@ from pipeline_defs.exports.rustybt.reading import read_with_rustybt
 from pipeline_defs.exports.rustybt.run_bundle import PER_UNIT
 from pipeline_defs.exports.rustybt.truth import ASKED_FILE, bars_file
 from pipeline_defs.exports.verifying import Report
+from pipeline_defs.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,7 @@ def verify_root(root: Path, truth: Path) -> Report:
 
     """
     report = Report(ENGINE)
-    with tempfile.TemporaryDirectory(prefix="rustybt-") as folder:
-        output = Path(folder)
+    with scratch("rustybt") as output:
         try:
             expected = _expected(root, truth)
             before = list_objects(root)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline_defs.sources.asking.questions import Question
 
 KEPT_SECONDS: Final = 7 * 86_400
-"""Older answers are asked for again, and removed when somebody looks."""
+"""Older answers are asked for again, and removed when somebody looks or keeps another."""
 
 
 class Answers:
@@ -40,6 +40,7 @@ class Answers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._is_tidy = False
 
     def path(self, question: Question) -> Path:
         """Where the answer of a question lies."""
@@ -88,11 +89,22 @@ class Answers:
 
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_old()
         path = self.path(question)
         staging = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         told = {"note": json.dumps(answer.note), "actions": _write_actions(answer.actions), "question": question.where}
         answer.rows.write_parquet(staging, metadata=told)
         staging.replace(path)
+
+    def _remove_old(self) -> None:
+        """Remove, once, what killed processes left: nobody asks for it again once its days are stored."""
+        if self._is_tidy:
+            return
+        self._is_tidy = True
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                    path.unlink()
 
     def forget(self, question: Question) -> None:
         """Remove an answer, if there is one."""

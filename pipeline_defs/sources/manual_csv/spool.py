@@ -6,15 +6,17 @@ everything is read. What a row is does not matter here.
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
+from pipeline_defs.scratch import scratch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ROWS_IN_MEMORY: Final = 2_000_000
 """About 350 MB of rows."""
@@ -38,7 +40,8 @@ class Spool:
         self._waiting: dict[tuple[object, ...], list[pl.DataFrame]] = defaultdict(list)
         self._written: dict[tuple[object, ...], list[Path]] = defaultdict(list)
         self._count = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="manual-csv-")
+        self._folder: Path | None = None
+        self._cleared = ExitStack()
 
     def __enter__(self) -> Self:
         """Give the spool."""
@@ -46,7 +49,7 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         """Remove what is on the disk."""
-        self._folder.cleanup()
+        self._cleared.close()
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take in rows.
@@ -87,8 +90,10 @@ class Spool:
         return [*written, *self._waiting.pop(key, [])]
 
     def _flush(self) -> None:
+        if self._folder is None:
+            self._folder = self._cleared.enter_context(scratch("manual-csv"))
         for number, (key, parts) in enumerate(self._waiting.items()):
-            path = Path(self._folder.name) / f"{sum(map(len, self._written.values()))}-{number}.arrow"
+            path = self._folder / f"{sum(map(len, self._written.values()))}-{number}.arrow"
             # Volumes are decimals only in frames that hold an instrument of which parts of a unit are traded.
             pl.concat(parts, how="vertical_relaxed").write_ipc(path, compression="lz4")
             self._written[key].append(path)

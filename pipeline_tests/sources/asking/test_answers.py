@@ -92,3 +92,16 @@ def test_floats_are_refused_where_an_answer_is_made() -> None:
 def test_terms_that_no_contract_has_are_refused() -> None:
     with pytest.raises(ValueError, match="multiplier"):
         Listed("X", {"kind": "EQ", "multiplier": 1})
+
+
+def test_what_a_killed_backfill_left_goes_when_an_answer_is_kept_a_week_later(tmp_path: Path) -> None:
+    left, young = tmp_path / "left.parquet", tmp_path / "young.parquet"
+    for path in (left, tmp_path / "half.0123.tmp", young):
+        path.write_bytes(b"x")
+    long_ago = time.time() - KEPT_SECONDS - 60
+    for path in (left, tmp_path / "half.0123.tmp"):
+        os.utime(path, (long_ago, long_ago))
+
+    Answers(tmp_path).put(question(), Answer(answer_rows({})))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"young.parquet", Answers(tmp_path).path(question()).name}
