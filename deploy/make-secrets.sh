@@ -27,6 +27,7 @@ identities() {
         "$(cat "$folder/s3_access_key")" "$(cat "$folder/s3_secret_key")"
     printf ' "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}\n'
 }
+broker_url() { printf 'redis://:%s@broker:6379/0\n' "$(cat "$folder/broker_password")"; }
 first_user() {
     password=$(openssl rand -base64 18)
     echo "the UI: user $user, password $password (kept nowhere else)" >&2
@@ -37,6 +38,8 @@ make postgres_password random
 make admin_password random
 make warehouse_password random
 make dagster_password random
+make broker_password random
+make broker_url broker_url
 make s3_access_key key
 make s3_secret_key random
 make s3_identities.json identities

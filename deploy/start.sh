@@ -47,6 +47,12 @@ backfill_runs=$(number PIPELINE_MAX_BACKFILL_RUNS 3)
 copy=$DAGSTER_HOME/.dagster.yaml.$$
 sed -e "s/^\( *max_concurrent_runs:\).*/\1 $runs/" -e "s/^\( *limit:\).*PIPELINE_MAX_BACKFILL_RUNS.*/\1 $backfill_runs/" \
     "$here/dagster.yaml" >"$copy"
+# Where runs become processes: on this machine, unless a folder here says otherwise (celery, ecs, kubernetes).
+case ${PIPELINE_RUN_LAUNCHER:-} in
+'') ;;
+celery | ecs | kubernetes) cat "$here/$PIPELINE_RUN_LAUNCHER/run_launcher.yaml" >>"$copy" ;;
+*) say "PIPELINE_RUN_LAUNCHER is '$PIPELINE_RUN_LAUNCHER', expected celery, ecs or kubernetes" && exit 1 ;;
+esac
 mv -f "$copy" "$DAGSTER_HOME/dagster.yaml"
 
 PATH=$here/../.venv/bin:$PATH

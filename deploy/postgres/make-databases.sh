@@ -17,6 +17,7 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 CREATE ROLE pipeline_admin LOGIN PASSWORD :'admin_password' CONNECTION LIMIT 10;
 CREATE ROLE pipeline_app LOGIN PASSWORD :'warehouse_password' CONNECTION LIMIT 120;
 CREATE ROLE dagster LOGIN PASSWORD :'dagster_password' CONNECTION LIMIT 120;
+GRANT pipeline_loader TO pipeline_migrator; -- who hands continuous aggregates over must be a member
 GRANT pipeline_migrator TO pipeline_admin;
 GRANT pipeline_loader, pipeline_reader TO pipeline_app;
 

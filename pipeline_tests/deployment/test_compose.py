@@ -19,18 +19,22 @@ ENDS = {"schema", "buckets"}
 """Services that do something once."""
 
 OURS = {"schema", "buckets", "code-server", "daemon", "webserver", "metrics"}
+WORKERS = {"worker", "asker"}
 
 
-@pytest.fixture(scope="session")
-def compose(secrets: tuple[Path, str]) -> dict[str, Any]:
-    """The whole file, with anchors and variables resolved."""
+WITH_WORKERS = ("compose.yaml", "celery/compose.celery.yaml")
+
+
+@pytest.fixture(scope="session", params=[("compose.yaml",), WITH_WORKERS], ids=["one-server", "workers"])
+def compose(secrets: tuple[Path, str], request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The whole configuration, with anchors and variables resolved."""
     try:
         command = docker_compose()
     except ServerUnavailableError as error:
         pytest.skip(f"docker compose cannot be had: {error}")
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PIPELINE_SECRETS": str(secrets[0])}
     read = subprocess.run(
-        [*command, "--file", DEPLOY / "compose.yaml", "config", "--format", "json"],
+        [*command, *(f"--file={DEPLOY / name}" for name in request.param), "config", "--format", "json"],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert read.returncode == 0, read.stderr
@@ -60,11 +64,8 @@ def test_database_and_store_are_on_a_network_that_leads_nowhere(compose: dict[st
         "webserver",
         "schema",
     }
-    assert {name for name, service in services.items() if "outside" in service["networks"]} == {
-        "proxy",
-        "code-server",
-        "daemon",
-    }
+    outward = {name for name, service in services.items() if "outside" in service["networks"]}
+    assert outward == {"proxy", "code-server", "daemon"} | (WORKERS & services.keys())
 
 
 def test_no_secret_is_in_the_file_and_each_is_a_file_that_somebody_reads(
@@ -94,12 +95,12 @@ def test_nobody_is_root_and_nobody_can_become_it(services: dict[str, dict[str, A
 
 
 def test_our_containers_and_the_door_write_to_volumes_and_memory_only(services: dict[str, dict[str, Any]]) -> None:
-    for name in OURS | {"proxy"}:
+    for name in OURS | {"proxy"} | (WORKERS & services.keys()):
         assert services[name]["read_only"] is True, name
     for name, service in services.items():
         for volume in service.get("volumes", []):
             assert volume["type"] == "volume" or volume.get("read_only"), name
-            assert "docker.sock" not in volume["source"], name
+            assert "docker.sock" not in volume.get("source", ""), name
 
 
 def test_every_service_has_limits_a_restart_and_says_how_it_is(services: dict[str, dict[str, Any]]) -> None:
@@ -116,7 +117,24 @@ def test_every_image_is_pinned_and_ours_is_built_here(services: dict[str, dict[s
         tag = service["image"].partition(":")[2]
         assert any(character.isdigit() for character in tag), name
         assert "latest" not in tag, name
-        assert ("build" in service) == (name in OURS), name
+        assert ("build" in service) == (name in OURS | WORKERS), name
+
+
+def test_a_run_may_begin_on_any_worker_and_no_disk_is_between_them(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        if "broker" not in services:
+            assert "PIPELINE_HOSTS" not in service.get("environment", {}), name
+        elif name in WORKERS | {"code-server", "daemon", "webserver"}:
+            environment = service["environment"]
+            assert (environment["PIPELINE_HOSTS"], environment["PIPELINE_RUN_LAUNCHER"]) == ("many", "celery"), name
+            assert environment["PIPELINE_LANDING"].startswith("s3://"), name
+    homes = [
+        volume.get("source")
+        for name in WORKERS & services.keys()
+        for volume in services[name]["volumes"]
+        if volume["target"] == "/var/lib/pipeline"
+    ]
+    assert "state" not in homes
 
 
 def test_a_process_waits_until_what_it_needs_is_well(services: dict[str, dict[str, Any]]) -> None:
@@ -144,4 +162,4 @@ def test_the_secrets_are_made_once_and_the_password_of_the_ui_is_told_once(secre
 
     assert again.stderr == ""
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert len({content for name, content in before.items() if name.endswith(("password", "key"))}) == 6
+    assert len({content for name, content in before.items() if name.endswith(("password", "key"))}) == 7

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _ASSIGNMENT: Final = re.compile(r"^[A-Z][A-Z0-9_]*=")
 FOREIGN: Final = frozenset(
-    {".", "cat", "cd", "celery", "cp", "docker", "echo", "git", "install", "kubectl", "lean", "make-secrets.sh", "mkdir",
-     "pip", "printf", "psql", "rustybt", "systemctl", "systemd-analyze", "systemd-run", "useradd"}
+    {".", "cat", "cd", "celery", "cp", "docker", "echo", "git", "install", "kubectl", "lean", "make-secrets.sh",
+     "mkdir", "pip", "printf", "psql", "rustybt", "systemctl", "systemd-analyze", "systemd-run", "useradd"}
 )  # fmt: skip
 """Programs of others, of which nothing is known here."""
 
