@@ -12,6 +12,7 @@ from typer.main import get_command
 
 import pipeline_defs
 from pipeline_defs.cli.automation import alerts, pools
+from pipeline_defs.cli.backup import backup, restore
 from pipeline_defs.cli.bundles import bundles
 from pipeline_defs.cli.cache import cache
 from pipeline_defs.cli.certify import certify
@@ -82,6 +83,8 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     (OPERATE, "ui", ui),
     (OPERATE, "db", database),
     (OPERATE, "doctor", doctor),
+    (OPERATE, "backup", backup),
+    (OPERATE, "restore", restore),
     (OPERATE, "alerts", alerts),
     (OPERATE, "pools", pools),
 )
