@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from pipeline_defs.errors import WarehouseError
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
-_TRIES = 5
+_TRIES: Final = 5
+_LONGEST_BEGINNING: Final = 25
+"""A name holds 63 bytes; the server cuts a longer one off."""
 
 
 class Replacement:
@@ -31,8 +33,9 @@ class Replacement:
 
     def __init__(self, old: Warehouse, token: str) -> None:
         self._name = unquote(urlsplit(old.url).path.removeprefix("/"))
-        self._new_name = f"{self._name}_restoring_{token}"
-        self.former_name = f"{self._name}_before_{token}"
+        beginning = self._name[:_LONGEST_BEGINNING]
+        self._new_name = f"{beginning}_restoring_{token}"
+        self.former_name = f"{beginning}_before_{token}"
         self._server = Warehouse(_renamed(old.url, "postgres"))
         self.warehouse = Warehouse(_renamed(old.url, self._new_name))
         self._is_done = False

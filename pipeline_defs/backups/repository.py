@@ -120,8 +120,8 @@ class Repository:
 
 
 def new_identifier() -> str:
-    """Name a new backup: the time sorts, the rest tells two of one second apart."""
-    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    """Name a new backup: by microseconds, so that the newest sorts last."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S-%fZ}-{secrets.token_hex(3)}"
 
 
 def dump_path(backup_id: str, dump: FileEntry) -> str:

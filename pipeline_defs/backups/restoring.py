@@ -7,6 +7,8 @@ warehouse last: while that is missing, nothing calls itself restored, and the sa
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,6 @@ from typing import TYPE_CHECKING
 from pipeline_defs.backups.loading import Restoring
 from pipeline_defs.backups.placing import placing
 from pipeline_defs.backups.replacing import Replacement, replacement
-from pipeline_defs.backups.repository import new_identifier
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.warehouse.migrations.files import LAYERS, SQL_DIR, read_layers
 
@@ -85,7 +86,7 @@ def restore(
     """
     _refuse_homeless(manifest, databases, trees)
     _refuse_newer(manifest)
-    token = new_identifier().lower().replace("-", "_")
+    token = f"{dt.datetime.now(dt.UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(3)}"
     with contextlib.ExitStack() as stack:
         dumps = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pipeline-restore-")))
         for database in manifest.databases:
