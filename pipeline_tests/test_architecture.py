@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "backtests": {"exports"},
     "exports": {"schema", "markets", "storage", "backtests"},
     "gaps": {"schema", "markets", "sources", "storage", "warehouse"},
+    "backups": {"storage", "warehouse"},
     "migration": {"schema", "markets", "sources", "warehouse"},
     "operations": {"sources", "storage", "warehouse"},
     "portal": {"schema", "markets", "freshness", "sources", "warehouse"},

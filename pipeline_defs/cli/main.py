@@ -12,6 +12,7 @@ from typer.main import get_command
 
 import pipeline_defs
 from pipeline_defs.cli.automation import alerts, pools
+from pipeline_defs.cli.backup import backup, restore
 from pipeline_defs.cli.bundles import bundles
 from pipeline_defs.cli.cache import cache
 from pipeline_defs.cli.certify import certify
@@ -88,6 +89,8 @@ COMMANDS: Final[tuple[tuple[str, str, Command], ...]] = (
     (OPERATE, "health", health),
     (OPERATE, "metrics", metrics),
     (OPERATE, "prune", prune),
+    (OPERATE, "backup", backup),
+    (OPERATE, "restore", restore),
     (OPERATE, "alerts", alerts),
     (OPERATE, "pools", pools),
 )
