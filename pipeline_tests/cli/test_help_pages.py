@@ -79,7 +79,7 @@ def test_the_version_is_told(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("path", [path for path, command in EVERY.items() if not isinstance(command, TyperGroup)])
 def test_commands_that_print_data_print_json_when_asked(path: tuple[str, ...]) -> None:
-    without = {("ui",), ("record",), ("kite-login",), ("tickers",), ("db", "stop")}
+    without = {("ui",), ("record",), ("kite-login",), ("tickers",), ("db", "stop"), ("metrics",)}  # its own form
     names = {name for parameter in EVERY[path].params for name in parameter.opts}
 
     assert ("--json" in names) is (path not in without)
