@@ -30,7 +30,7 @@ class Profile(enum.StrEnum):
 def health(
     *,
     profile: Annotated[
-        Profile, typer.Option("--profile", help="Of live, the home and the database, in a second; of ready, everything.")
+        Profile, typer.Option("--profile", help="Of live, home and database, in a second; of ready, everything.")
     ] = Profile.READY,
     limit: Annotated[
         float, typer.Option("--limit", help="Seconds after which a check that gave no answer has failed.", min=0.1)

@@ -30,7 +30,10 @@ def contents(folder: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("format_name", ["nautilus", "csv"])
+@pytest.mark.parametrize(
+    "format_name",
+    [pytest.param("nautilus", marks=pytest.mark.thorough("what was known when is read the same way for csv")), "csv"],
+)
 def test_the_first_export_is_made_again_as_of_its_time(
     filled: CommandLine, ask: Ask, tmp_path: Path, format_name: str
 ) -> None:

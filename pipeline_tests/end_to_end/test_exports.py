@@ -140,6 +140,7 @@ def test_an_export_of_unchanged_data_gives_the_same_bytes(
     assert (tmp_path / "a" / "_manifest.json").read_bytes() == (tmp_path / "b" / "_manifest.json").read_bytes()
 
 
+@pytest.mark.thorough("pipeline_tests/chaos kills an export at each of its steps, not at a time")
 @pytest.mark.parametrize("delay_seconds", [1.4])
 def test_an_export_killed_at_any_moment_leaves_the_old_or_the_new_catalog(
     filled: CommandLine, tmp_path: Path, delay_seconds: float
