@@ -44,7 +44,7 @@ def check_endpoint(url: str, variable: str) -> None:
         scheme, host = parts.scheme.lower(), parts.hostname or ""
     except ValueError:
         return  # no address at all: whoever reads it says so
-    if scheme in {"http", "ws"}:
+    if host and scheme in {"http", "ws"}:  # without a host it is no address either
         _judge(host, variable, f"{scheme}://{host}", f"use {'https' if scheme == 'http' else 'wss'}://")
 
 
