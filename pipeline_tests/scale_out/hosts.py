@@ -7,21 +7,39 @@ group of plain processes, and cutting it off stops them, which is as silent.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 PRIVATE = "/tmp"  # noqa: S108 -- of the host alone
-_OWN_MEMORY = (
-    "mount --make-rprivate / && for folder in /tmp /dev/shm /var/tmp; do mount -t tmpfs tmpfs $folder; done"
-    ' && cd / && exec "$@"'
-)
+_KEPT = shlex.join(sorted({str(PROJECT_ROOT), str(Path(sys.prefix).resolve())}))
+# A clone below /tmp would vanish with the rest of it: the program's own folders, which nobody writes to, are put back.
+_OWN_MEMORY = f"""
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+number=0
+for kept in {_KEPT}; do
+    number=$((number + 1)) && mkdir /mnt/$number && mount --bind "$kept" /mnt/$number
+done
+for folder in /tmp /dev/shm /var/tmp; do mount -t tmpfs tmpfs $folder; done
+number=0
+for kept in {_KEPT}; do
+    number=$((number + 1))
+    [ -e "$kept/." ] || {{ mkdir -p "$kept" && mount --bind /mnt/$number "$kept"; }}
+done
+cd / && exec "$@"
+"""
 
 
 class Host:
