@@ -347,6 +347,7 @@ class tiny_tablespace:  # noqa: N801 -- used as a context manager
         os.chown(place, self.owner.st_uid, self.owner.st_gid)
         with self.warehouse.connect(autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE {self.name} LOCATION '{place}'".encode())
+            connection.execute(f"GRANT CREATE ON TABLESPACE {self.name} TO PUBLIC".encode())  # the tables' owner, too
         return self.name
 
     def __exit__(self, *_: object) -> None:
