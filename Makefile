@@ -33,7 +33,7 @@ docs: environment-dev ## the documentation's site, in .docs-site; a warning is a
 	@$(PY) -m sphinx -q -W --keep-going -b html docs .docs-site
 	@echo "open .docs-site/index.html"
 
-test: environment-dev environment-nautilus2 ## all tests; those of the database on three servers; fails below 90 % coverage
+test: environment-dev environment-nautilus2 ## the tests, those of the database on three servers; fails below 90 % coverage
 	@$(PY) -m pipeline_tests.servers
 
 test-servers: environment-dev ## only the tests of the database on the two TimescaleDB servers (about 4 minutes)
