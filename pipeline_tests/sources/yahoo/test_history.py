@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.markets.market import market
 from pipeline_defs.schema.batches import ImportBatch, ImportRequest
 from pipeline_defs.sources.yahoo.adapter import YahooSource
 from pipeline_tests.sources.asking.conftest import PaperLedger
@@ -278,4 +279,5 @@ def test_what_the_shared_tests_are_given_is_right(home: Path, monkeypatch: pytes
                 )
                 found[batch.table] = [(symbols[key], *rest) for key, *rest in chosen.rows()]
         assert found == offline.expected
-        assert len(offline.requests()) == 11
+        weeks = {day.isocalendar()[:2] for day in market("US").sessions(first, last)}
+        assert len(offline.requests()) == 1 + 2 * len(weeks), "days of one share, and each week of both instruments"
