@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.settings import PROJECT_ROOT
+from tools import compile_imports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,3 +119,31 @@ def test_a_python_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     assert attempt.returncode != 0
     assert "PYTHON=/bin/false is not a Python 3.12 or 3.13" in attempt.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_bytecode_is_written_of_every_module_of_ours_and_of_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def none_of_an_extra(name: str) -> None:
+        asked.append(name)
+        raise ImportError(name)
+
+    monkeypatch.setattr(compile_imports, "import_module", none_of_an_extra)
+    compile_imports.main()
+
+    assert {"pipeline_defs.definitions", "pipeline_defs.cli.main", "pipeline_defs.exports.nautilus.build"} <= {*asked}
+    assert not [name for name in asked if name.endswith("__main__")]
+    assert [name for name in compile_imports.SERVICES if importlib.util.find_spec(name) is None] == []
+
+
+def test_make_has_bytecode_written_though_the_environment_asks_for_none() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "shown:;@env", "shown"],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "PATH=" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown

@@ -84,6 +84,11 @@ install --no-deps --require-hashes --only-binary :all: $locked
 # The build tool is among the locked packages, so nothing more is fetched.
 install --no-deps --no-index --no-build-isolation --editable .
 
+# What a service imports is compiled here, once: it may run as a user who cannot write next to the code, and would
+# compile everything at each start of a run. The rest of the packages is never imported, and stays as it is.
+say "compiling what is imported"
+env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -W ignore tools/compile_imports.py
+
 if [ $# -eq 2 ]; then
     recipe requirements.txt >"$venv/ready-1"
 fi

@@ -39,6 +39,13 @@ def test_packages_come_by_their_hashes_and_no_tool_that_builds_is_left(stages: l
     assert not re.search(r"apt-get|gcc|build-essential|curl|git ", last)
 
 
+def test_what_it_imports_is_compiled_where_it_can_still_be_written(stages: list[str]) -> None:
+    first, last = stages
+    assert "PYTHONDONTWRITEBYTECODE" not in first
+    assert first.index("compile_imports.py && ") > first.rindex("pip --python")
+    assert "PYTHONDONTWRITEBYTECODE=1" in last
+
+
 def test_it_runs_as_a_user_of_its_own_and_says_how_it_is(stages: list[str]) -> None:
     last = stages[-1]
     assert re.search(r"^USER 10001:10001$", last, flags=re.MULTILINE)
