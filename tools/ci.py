@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("PIPELINE_HOME") or ROOT / ".pipeline")
-COMMANDS = (("make", "test"), ("make", "check"), ("make", "audit"))
+COMMANDS = (("make", "test"), ("make", "-j2", "--output-sync=target", "check", "audit"))
 WANTED_SECONDS = 20 * 60
 """What a run should stay under; a slow machine is told, not punished."""
 LIMIT_SECONDS = 60 * 60

@@ -93,6 +93,7 @@ def hold(module: str, *arguments: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.thorough("test_demo and the certificate of test_parity compare what both engines earn")
 def test_both_engines_hold_an_option_to_expiry_with_the_same_fills_and_profit(
     filled: CommandLine, tmp_path: Path, ask: Ask
 ) -> None:
@@ -129,7 +130,10 @@ def test_both_engines_hold_an_option_to_expiry_with_the_same_fills_and_profit(
         assert bought_and_settled[0] == bought_and_settled[1]
 
 
-@pytest.mark.parametrize("format_name", ["nautilus", "backtrader"])
+@pytest.mark.parametrize(
+    "format_name",
+    ["nautilus", pytest.param("backtrader", marks=pytest.mark.thorough("test_as_of compares the bytes of text files"))],
+)
 def test_an_export_of_unchanged_data_gives_the_same_bytes(
     filled: CommandLine, tmp_path: Path, format_name: str
 ) -> None:

@@ -6,6 +6,8 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_tests.end_to_end import crypto
 
@@ -73,6 +75,9 @@ def test_a_month_of_options_is_the_same_in_every_format(filled: CommandLine, tmp
     assert json.loads((tmp_path / "certificate.json").read_text()) == certificate
 
 
+@pytest.mark.thorough(
+    "a month of options says it of every format, and sizes in fractions are shared with test_fractional_shares"
+)
 def test_a_month_of_a_pair_is_the_same_in_every_format(pipeline: CommandLine, tmp_path: Path, ask: Ask) -> None:
     file = crypto.write_crypto_month(tmp_path)
     loads = pipeline.json("import", "--source", "manual-csv", "--path", file)["loads"]

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 
 API_SOURCES = sorted(name for name, entry in SOURCES.items() if entry.source_type == "api")
 KILLED_AFTER_REQUESTS = 3
+KILLED_EACH_TIME = "polygon"
+KILLED = [
+    pytest.param(
+        name,
+        marks=()
+        if name == KILLED_EACH_TIME
+        else pytest.mark.thorough(f"answers are kept by one piece for all; {KILLED_EACH_TIME} is killed each time"),
+    )
+    for name in API_SOURCES
+]
 
 
 class Api:
@@ -129,6 +139,7 @@ def dump(warehouse: Warehouse) -> str:
         )
 
 
+@pytest.mark.parametrize("api", KILLED, indirect=True)
 def test_a_killed_backfill_goes_on_without_asking_twice(api: Api, warehouse: Warehouse) -> None:
     if api.offline.range is None:
         pytest.skip(f"the server of {api.name} has no longer range")

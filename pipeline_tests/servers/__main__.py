@@ -1,4 +1,4 @@
-"""Run the tests on every server, one after the other, and say at the end how many on which.
+"""Run the tests on every server, at once, and say at the end how many on which.
 
     python -m pipeline_tests.servers [--thorough] [--server NAME]... [argument of pytest]...
 
@@ -82,7 +82,7 @@ def run(
             # A worker has a server of its own; the tests of a file share what the file makes for them.
             command += [
                 "-n",
-                str(min((os.cpu_count() or 1) + 1, MOST_WORKERS)),  # tests wait for processes of their own, too
+                str(min(os.cpu_count() or 1, MOST_WORKERS)),
                 "--dist",
                 "loadfile",
                 "--no-loadscope-reorder",
@@ -97,17 +97,20 @@ def run(
 
 
 def run_together(servers: list[str], arguments: list[str], *, strict: bool, thorough: bool = False) -> list[Outcome]:
-    """Run the tests of several servers at once, and print what each said, one after the other."""
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
-        outputs = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in servers]
+    """Run the tests of several servers at once: the first prints as it goes, the others' output follows it.
+
+    Those of the full edition wait for one process that works on one core, and leave half of a small machine idle.
+    """
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(servers)) as pool:
+        later = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in servers[1:]]
         outcomes = list(
             pool.map(
                 lambda server, output: run(server, arguments, strict=strict, thorough=thorough, output=output),
                 servers,
-                outputs,
+                [None, *later],
             )
         )
-        for server, output in zip(servers, outputs, strict=True):
+        for server, output in zip(servers[1:], later, strict=True):
             output.seek(0)
             _say(f"== said by the tests on the {server} server", output.read())
     return outcomes
@@ -125,11 +128,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--thorough", action="store_true", help="more examples, and what is left to this")
     chosen, rest = parser.parse_known_args(arguments)
     strict = "CI" in os.environ
-    first, *others = chosen.server or SERVERS
-    outcomes = [
-        run(first, rest, strict=strict, thorough=chosen.thorough),
-        *run_together(others, rest, strict=strict, thorough=chosen.thorough),
-    ]
+    outcomes = run_together(chosen.server or [*SERVERS], rest, strict=strict, thorough=chosen.thorough)
     _say("== per server", *outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
