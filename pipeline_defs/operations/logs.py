@@ -14,6 +14,7 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline_defs.errors import UNSHOWN
 from pipeline_defs.sources.asking.credentials import REDACTED, redact
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def json_line(
         "message": message,
         **{name: value for name, value in (fields or {}).items() if value},
     }
-    return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+    text = without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+    # JSON itself leaves ends of lines of Unicode, and what commands a terminal, as they are.
+    return UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class JsonLines(logging.Formatter):

@@ -56,8 +56,8 @@ class Named(_Section):
     """
 
     symbol: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9^][A-Za-z0-9 .&^=/:_-]*$")
-    underlying: str | None = Field(default=None, pattern=r"^[A-Z0-9][A-Z0-9&.-]*$")
-    venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
+    underlying: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9][A-Z0-9&.-]*$")
+    venue: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
     @property
@@ -84,11 +84,11 @@ class Chain(_Section):
 
     """
 
-    underlying: str = Field(pattern=r"^[A-Z0-9^][A-Z0-9&.-]*$")
+    underlying: str = Field(max_length=64, pattern=r"^[A-Z0-9^][A-Z0-9&.-]*$")
     expiries: int | tuple[dt.date, ...] = 1
     strikes: tuple[Decimal, Decimal] | None = None
     option_types: tuple[str, ...] = ("CE", "PE")
-    venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
+    venue: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
     @property
@@ -166,7 +166,7 @@ class SourceUniverse(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     market: str | None = None
-    exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
+    exchange: str | None = Field(default=None, max_length=64, pattern=r"^[a-z0-9]+$")
     bars: dict[str, str] = Field(default_factory=dict)
     equities: tuple[Named, ...] = ()
     indices: tuple[Named, ...] = ()
