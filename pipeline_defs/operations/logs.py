@@ -12,9 +12,12 @@ import logging
 import os
 import re
 import traceback
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
-from pipeline_defs.errors import UNSHOWN
+from pipeline_defs.errors import UNSHOWN, ConfigurationError
+from pipeline_defs.secret_files import read_secret
 from pipeline_defs.sources.asking.credentials import REDACTED, redact
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ _SECRETS: Final = ("PGPASSWORD", "DAGSTER_POSTGRES_PASSWORD", "AWS_SECRET_ACCESS
 """Variables whose values a client library might repeat."""
 
 _LOGIN: Final = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+@")
+_DATABASE: Final = "PIPELINE_DATABASE_URL"
+_PASSWORD: Final = re.compile(r"://[^\s:/@]*:([^\s@]+)@|(?:^|[?&\s])(?:ssl)?password=(?:'([^']*)'|([^&\s]+))")
 _SHORTEST: Final = 4
 _OF_DAGSTER: Final = ("run_id", "job_name", "step_key", "dagster_event_type")
 
@@ -31,11 +36,24 @@ _OF_DAGSTER: Final = ("run_id", "job_name", "step_key", "dagster_event_type")
 def without_secrets(text: str) -> str:
     """Give a text without the secrets that this process knows, and without the password of any URL."""
     text = redact(text)
-    for name in _SECRETS:
-        value = os.environ.get(name) or ""
+    values = [os.environ.get(name) or "" for name in _SECRETS]
+    values += _passwords(*(os.environ.get(f"{_DATABASE}{ending}") for ending in ("", "_FILE")))
+    for value in values:
         if len(value) >= _SHORTEST:
             text = text.replace(value, REDACTED)
     return _LOGIN.sub(rf"\1:{REDACTED}@", text)
+
+
+@cache
+def _passwords(url: str | None, file: str | None) -> tuple[str, ...]:
+    """Find the database's passwords in its address, as they stand there and as they are meant."""
+    del file  # a part of the key
+    try:
+        address = url or read_secret(_DATABASE, "the database's address") or ""
+    except ConfigurationError:
+        return ()
+    found = [next(filter(None, groups), "") for groups in _PASSWORD.findall(address)]
+    return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
 
 
 def json_line(
