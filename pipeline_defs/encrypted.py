@@ -108,6 +108,9 @@ def _kind_of(host: str) -> str:
         if name == "localhost" or name.endswith(".localhost"):
             return "own"
         return "private" if name and "." not in name and not name.isdecimal() else "public"
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback:
         return "own"
-    return "private" if address.is_private and not address.is_unspecified else "public"
+    # On link-local addresses clouds answer for credentials of the machine: nothing of ours lies there.
+    is_ours = address.is_private and not (address.is_unspecified or address.is_link_local)
+    return "private" if is_ours else "public"

@@ -6,14 +6,36 @@ when a caller must tell it apart; otherwise raise the nearest one with a precise
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
+UNSHOWN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""What commands a terminal, hides or turns round what stands beside it, or cannot be written at all."""
+
+
+def showable(text: str, *, one_line: bool = False) -> str:
+    r"""Give a text of strangers as it can be printed and logged: what acts and is not seen is spelled, as ``\x1b``.
+
+    Parameters
+    ----------
+    text : str
+        With file names, symbols or answers in it.
+    one_line : bool, default False
+        Spell ends of lines and tabs, too.
+
+    """
+    spelled = UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return spelled.replace("\n", "\\n").replace("\t", "\\t") if one_line else spelled
+
+
 class PipelineError(Exception):
-    """Base of all errors raised on purpose.
+    """Base of all errors raised on purpose; what it says is `showable`, where it was on one line.
 
     Parameters
     ----------
@@ -27,12 +49,12 @@ class PipelineError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | None = None, next_step: str | None = None) -> None:
-        self.what = what
-        self.where = where
-        self.next_step = next_step
-        parts = [what if where is None else f"{where}: {what}"]
-        if next_step is not None:
-            parts.append(f"Next: {next_step}")
+        self.what = showable(what)
+        self.where = None if where is None else showable(where, one_line=True)
+        self.next_step = None if next_step is None else showable(next_step)
+        parts = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        if self.next_step is not None:
+            parts.append(f"Next: {self.next_step}")
         super().__init__("\n".join(parts))
 
 

@@ -5,6 +5,7 @@ Only environment variables and defaults belong here; nothing is created or opene
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 GIB: Final = 1 << 30
 DEFAULT_CACHE_BYTES: Final = 10 * GIB
+MOST_OWN_BYTES: Final = 1 << 20
+"""Of a file that a person wrote."""
 
 FORMAT_VARIABLE: Final = "PIPELINE_LOG_FORMAT"
 JSON: Final = "json"
@@ -119,19 +122,34 @@ def load_settings() -> Settings:
     )
 
 
-def read_own_text(path: Path) -> str:
+def read_own_text(path: Path, *, most_bytes: int = MOST_OWN_BYTES, next_step: str | None = None) -> str:
     """Read a file that a person wrote, such as one in ``PIPELINE_HOME``; a byte order mark is left out.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    most_bytes : int, default 1 MiB
+        A longer one is not what it should be, and is refused.
+    next_step : str, optional
+        What to do if it cannot be read.
 
     Raises
     ------
     ConfigurationError
-        If it cannot be read, or is no UTF-8.
+        If it cannot be read, is longer, or is no UTF-8.
 
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise ConfigurationError(
+                f"is longer than {most_bytes >> 10} KiB", where=str(path), next_step="check that it is the right file"
+            )
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path), next_step=next_step) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"is no UTF-8: byte {error.start + 1} of it cannot be read", where=str(path), next_step="save it as UTF-8"

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pipeline_defs.alerting.notifier import AlertError, Notifier
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, showable
 from pipeline_defs.sources.asking.credentials import read_credential
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ class MailNotifier(Notifier):
     def send(self, message: Message, *, timeout_seconds: float) -> None:
         """Send one mail; anything but a whole delivery to everybody is an error."""
         mail = EmailMessage()
-        mail["Subject"], mail["From"], mail["To"] = message.title, self._from, ", ".join(self._to)
-        mail.set_content(message.text)
+        # The library refuses a header with an end of line: a name of strangers must not keep an alert from being sent.
+        mail["Subject"], mail["From"] = showable(message.title, one_line=True), self._from
+        mail["To"] = ", ".join(self._to)
+        mail.set_content(showable(message.text))
         try:
             refused = self._deliver(mail, timeout_seconds)
         except smtplib.SMTPRecipientsRefused as error:

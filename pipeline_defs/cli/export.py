@@ -14,7 +14,7 @@ from pipeline_defs.cli.options import AsJson, BarLengths, parse_date, parse_inst
 from pipeline_defs.cli.progress import progress_bar
 from pipeline_defs.errors import ExportError, UnknownNameError
 from pipeline_defs.settings import load_settings
-from pipeline_defs.storage.locations import parse_location
+from pipeline_defs.storage.locations import folder_name, parse_location
 
 if TYPE_CHECKING:
     from pipeline_defs.cli.progress import Shown
@@ -93,7 +93,7 @@ def export(
             underlying=of,
             first=start_date,
             last=end_date,
-            output=output if bundle is None else f"{output.rstrip('/')}/{of}",
+            output=output if bundle is None else f"{output.rstrip('/')}/{folder_name(of)}",
             known_at=known_at,
             seconds=lengths.seconds if lengths is not None else (shortest,),
             from_ticks=from_ticks,

@@ -12,8 +12,12 @@ import logging
 import os
 import re
 import traceback
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
+from pipeline_defs.errors import UNSHOWN, ConfigurationError
+from pipeline_defs.secret_files import read_secret
 from pipeline_defs.sources.asking.credentials import REDACTED, redact
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ _SECRETS: Final = ("PGPASSWORD", "DAGSTER_POSTGRES_PASSWORD", "AWS_SECRET_ACCESS
 """Variables whose values a client library might repeat."""
 
 _LOGIN: Final = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+@")
+_DATABASE: Final = "PIPELINE_DATABASE_URL"
+_PASSWORD: Final = re.compile(r"://[^\s:/@]*:([^\s@]+)@|(?:^|[?&\s])(?:ssl)?password=(?:'([^']*)'|([^&\s]+))")
 _SHORTEST: Final = 4
 _OF_DAGSTER: Final = ("run_id", "job_name", "step_key", "dagster_event_type")
 
@@ -30,11 +36,24 @@ _OF_DAGSTER: Final = ("run_id", "job_name", "step_key", "dagster_event_type")
 def without_secrets(text: str) -> str:
     """Give a text without the secrets that this process knows, and without the password of any URL."""
     text = redact(text)
-    for name in _SECRETS:
-        value = os.environ.get(name) or ""
+    values = [os.environ.get(name) or "" for name in _SECRETS]
+    values += _passwords(*(os.environ.get(f"{_DATABASE}{ending}") for ending in ("", "_FILE")))
+    for value in values:
         if len(value) >= _SHORTEST:
             text = text.replace(value, REDACTED)
     return _LOGIN.sub(rf"\1:{REDACTED}@", text)
+
+
+@cache
+def _passwords(url: str | None, file: str | None) -> tuple[str, ...]:
+    """Find the database's passwords in its address, as they stand there and as they are meant."""
+    del file  # a part of the key
+    try:
+        address = url or read_secret(_DATABASE, "the database's address") or ""
+    except ConfigurationError:
+        return ()
+    found = [next(filter(None, groups), "") for groups in _PASSWORD.findall(address)]
+    return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
 
 
 def json_line(
@@ -68,7 +87,9 @@ def json_line(
         "message": message,
         **{name: value for name, value in (fields or {}).items() if value},
     }
-    return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+    text = without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+    # JSON itself leaves ends of lines of Unicode, and what commands a terminal, as they are.
+    return UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class JsonLines(logging.Formatter):

@@ -38,7 +38,7 @@ _WEEKEND: Final = (5, 6)
 _CRON_WEEKEND: Final = (6, 0)
 """Saturday and Sunday as Python and as cron count weekdays."""
 
-_UNDERLYING_NAME: Final = re.compile(r"[A-Z0-9][A-Z0-9&-]*")
+_UNDERLYING_NAME: Final = re.compile(r"[A-Z0-9][A-Z0-9&-]{0,63}")
 
 
 def first_partition_date() -> dt.date:

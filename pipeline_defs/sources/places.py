@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import MARKETS
+from pipeline_defs.own_yaml import read_own_yaml
 from pipeline_defs.settings import load_settings
 
 if TYPE_CHECKING:
@@ -44,10 +46,8 @@ def universe_market(source: str) -> str | None:
 
 @cache
 def _sections(path: Path) -> Mapping[str, object]:
-    import yaml  # noqa: PLC0415 -- most runs need no universe
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_own_yaml(path)
+    except ConfigurationError:
         return {}
     return content if isinstance(content, dict) else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.errors import ConfigurationError, showable
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 S3_SCHEME: Final = "s3://"
 
 _BUCKET: Final = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{1,254}")
+_FOLDER: Final = re.compile(r"[^./\\\s]([^/\\\n\t]*[^/\\\s])?")
+_LONGEST_FOLDER_BYTES: Final = 200
 _OTHER_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -135,6 +137,34 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def folder_name(name: str) -> str:
+    """Give the name of something as that of one folder below another; it may be a stranger's, an underlying's say.
+
+    Parameters
+    ----------
+    name : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The same.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is empty, begins with a dot, is longer than 200 bytes, or holds a slash, a backslash or what is not seen:
+        as a folder it would lie elsewhere, or not be found again.
+
+    """
+    if _FOLDER.fullmatch(name) is None or showable(name) != name or len(name.encode()) > _LONGEST_FOLDER_BYTES:
+        raise ConfigurationError(
+            f"{name[:_LONGEST_FOLDER_BYTES]!r} cannot be the name of a folder",
+            next_step="export it by itself, into a folder that you name",
+        )
+    return name
+
+
 def as_uri(location: Location) -> str:
     """Give a place as other programs take it: ``file:///…`` or ``s3://…``."""
     return location.as_uri() if isinstance(location, Path) else str(location)
@@ -151,7 +181,7 @@ def catalog_place(base: Location, format_name: str, underlying: str, month: str)
         The partition, e.g. ``nautilus``, ``NIFTY``, ``2025-08``.
 
     """
-    return base / "catalogs" / format_name / underlying / month
+    return base / "catalogs" / folder_name(format_name) / folder_name(underlying) / folder_name(month)
 
 
 def raw_place(base: Location, source: str, day: dt.date) -> Location:

@@ -14,8 +14,6 @@ import hashlib
 import io
 import os
 import shutil
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Final
@@ -25,6 +23,7 @@ from pipeline_defs.storage.answers import Upload
 from pipeline_defs.storage.file_locks import lock_file
 from pipeline_defs.storage.locations import Location, S3Location, parse_location, raw_place
 from pipeline_defs.storage.objects import ObjectStore
+from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,7 +217,7 @@ def _contents(data: bytes, name: str, depth: int) -> Iterator[str]:
         if name.lower().endswith(".gz"):
             yield _unpacked_digest(gzip.GzipFile(fileobj=io.BytesIO(data)))
         elif name.lower().endswith(".zip") and depth:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            with open_zip(io.BytesIO(data)) as archive:
                 for member in archive.infolist():
                     if member.is_dir():
                         continue
@@ -229,7 +228,7 @@ def _contents(data: bytes, name: str, depth: int) -> Iterator[str]:
                     else:
                         with archive.open(member) as stream:
                             yield _unpacked_digest(stream)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
+    except DAMAGE:
         return  # what cannot be unpacked was not read by anybody
 
 

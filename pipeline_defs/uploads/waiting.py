@@ -56,7 +56,7 @@ def waiting_uploads(folder: Path) -> list[Upload]:
     Parameters
     ----------
     folder : Path
-        Need not exist yet. Folders in it are not looked into.
+        Need not exist yet. Folders in it are not looked into, links not followed.
 
     Returns
     -------
@@ -69,11 +69,11 @@ def waiting_uploads(folder: Path) -> list[Upload]:
     found = []
     for path in sorted(folder.iterdir()):
         name = path.name
-        if is_mapping(name) or is_passed_over(name) or name in _OF_EXPORTS or not path.is_file():
+        if is_mapping(name) or is_passed_over(name) or name in _OF_EXPORTS or not _is_own(path):
             continue
         if name.lower().endswith(UNFINISHED_SUFFIXES):
             continue
-        mapping = next((one for one in (own_mapping(path), folder / MAPPING_NAME) if one.is_file()), None)
+        mapping = next((one for one in (own_mapping(path), folder / MAPPING_NAME) if _is_own(one)), None)
         try:
             told = "\n".join(_stamp(one) for one in (path, mapping) if one is not None)
         except FileNotFoundError:
@@ -104,6 +104,11 @@ def settled_uploads(folder: Path, pause_seconds: float) -> tuple[list[Upload], l
     now = waiting_uploads(folder)
     settled = [upload for upload in now if before.get(upload.path) == upload.fingerprint]
     return settled, [upload.path.name for upload in now if upload not in settled]
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether it is a file of the folder: a link may lead to what its sender could not read."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _stamp(path: Path) -> str:

@@ -48,7 +48,10 @@ _EXPLAINED: Final = {
         "the database cancelled a statement (statement_timeout, or a cancel request)",
         "raise statement_timeout for this database user and run the import again: nothing of this partition was stored",
     ),
-    "25006": ("the database is read-only", "point PIPELINE_DATABASE_URL to the primary server"),
+    "25006": (
+        "the database is read-only",
+        "point PIPELINE_DATABASE_URL to the primary server, with a login of pipeline_loader",
+    ),
     "42501": (
         "the database user lacks a privilege",
         (

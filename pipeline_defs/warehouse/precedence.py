@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.own_yaml import compose_own_yaml
 from pipeline_defs.schema.tables import OBSERVATION_TABLES
 from pipeline_defs.settings import read_own_text
 
@@ -169,16 +170,7 @@ def parse_orders(text: str, name: str, known_sources: Collection[str] | None = N
         line.
 
     """
-    import yaml  # noqa: PLC0415 -- only an export needs it
-
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = name if mark is None else f"{name} line {mark.line + 1}"
-        raise ConfigurationError(
-            f"is not readable as YAML: {getattr(error, 'problem', None) or error}", where=where, next_step=_NEXT
-        ) from error
+    root = compose_own_yaml(text, name)
     if root is None:
         return {}
     reader = _Reader(name, known_sources)
@@ -194,7 +186,7 @@ class _Reader:
     known_sources: Collection[str] | None
 
     def markets(self, node: yaml.Node, table: str) -> dict[str, tuple[str, ...]]:
-        import yaml  # noqa: PLC0415 -- as above
+        import yaml  # noqa: PLC0415 -- only an export needs it
 
         if isinstance(node, yaml.SequenceNode):
             return dict.fromkeys(MARKETS, self.order(node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,6 +12,10 @@ import psycopg
 import pytest
 
 from pipeline_defs.cli import main as cli
+from pipeline_defs.greeks.session import compute_session
+from pipeline_defs.portal import DataPortal, SimulationClock
+from pipeline_defs.warehouse.connection import Warehouse
+from pipeline_tests.test_recording import heard, record, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +35,8 @@ def login(database_url: str) -> Iterator[Callable[[str], str]]:
         name = f"desk_{role}"
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'open' IN ROLE {role}".encode())
+            if role == "pipeline_reader":  # as docs/security/roles.md advises
+                connection.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on".encode())
         made.append(name)
         parts = urlsplit(database_url)
         return parts._replace(netloc=f"{name}:open@{parts.hostname}:{parts.port}").geturl()
@@ -38,6 +45,22 @@ def login(database_url: str) -> Iterator[Callable[[str], str]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for name in made:
             connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+@pytest.fixture(scope="module")
+def logins(template_url: str) -> Iterator[dict[str, str]]:
+    """URLs of a loader and a reader of a migrated database, which no test fills."""
+    made = {}
+    with psycopg.connect(template_url, autocommit=True) as connection:
+        for role in ("pipeline_loader", "pipeline_reader"):
+            name = f"tried_{role}"
+            connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'open' IN ROLE {role}".encode())
+            parts = urlsplit(template_url)
+            made[role] = parts._replace(netloc=f"{name}:open@{parts.hostname}:{parts.port}").geturl()
+    yield made
+    with psycopg.connect(template_url, autocommit=True) as connection:
+        for role in made:
+            connection.execute(f"DROP ROLE tried_{role}".encode())
 
 
 @pytest.fixture
@@ -133,3 +156,96 @@ def test_a_reader_sees_everything_and_can_change_nothing(
     assert (tmp_path / "report.html").stat().st_size > 10_000
     code, _, err = run("gaps", "--assess")
     assert (code, "pipeline_loader" in err) == (1, True), err
+
+
+def test_a_loader_records_a_stream(login: Callable[[str], str]) -> None:
+    warehouse = Warehouse(login("pipeline_loader"))
+
+    record(warehouse, heard(0, "1", "1"), heard(1, "9"), heard(0, "2"))
+    record(warehouse, heard(0, "3"))
+
+    assert [int(str(close).partition(".")[0]) for _, close, _ in rows(warehouse)] == [9, 1, 1, 2, 3]
+
+
+def test_a_loader_loads_rates_computes_greeks_and_exports_for_engines(
+    filled: object, run_as: Callable[[str], Run], database_url: str, tmp_path: Path
+) -> None:
+    del filled
+    run = run_as("pipeline_loader")
+    with psycopg.connect(database_url) as connection:
+        (day,) = connection.execute("SELECT min(trade_date) FROM loads").fetchone() or (None,)
+        (source,) = connection.execute("SELECT source FROM loads WHERE dataset = 'options_ticks'").fetchone() or ("",)
+    assert day is not None
+    (tmp_path / "rates.csv").write_text("currency,valid_from,rate,source\nINR,2025-01-01,0.065,T-bill\n")
+    (tmp_path / "yields.csv").write_text(
+        "underlying,valid_from,dividend_yield,source\nNIFTY,2025-01-01,0.0125,factsheet\n"
+    )
+    done(run, "rates", "load", tmp_path / "rates.csv")
+    done(run, "rates", "load", tmp_path / "yields.csv")
+
+    report = compute_session(Warehouse(os.environ["PIPELINE_DATABASE_URL"]), source, day)
+    assert report.rows > 0
+    for engine in ("lean", "backtrader"):
+        done(
+            run, "export", "--format", engine, "--underlying", "NIFTY", "--start-date", day, "--end-date", day,
+            "--output", tmp_path / engine,
+        )  # fmt: skip
+        assert list((tmp_path / engine).rglob("_manifest.json"))
+
+
+def test_a_reader_asks_the_portal(filled: object, login: Callable[[str], str], database_url: str) -> None:
+    del filled
+    with psycopg.connect(database_url) as connection:
+        (symbol, instant) = connection.execute(
+            'SELECT symbol, max("timestamp") FROM options_ticks JOIN instrument_terms USING (instrument_id)'
+            " GROUP BY symbol ORDER BY count(*) DESC LIMIT 1"
+        ).fetchone() or ("", None)
+    assert instant is not None
+
+    portal = DataPortal(warehouse=Warehouse(login("pipeline_reader")), clock=SimulationClock(instant))
+    try:
+        prices = portal.history([symbol], "close", 5, "1m")
+    finally:
+        portal.close()
+
+    assert prices.height
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine (x int)",
+        "ALTER TABLE loads ADD COLUMN mine int",
+        "DROP TABLE loads",
+        "TRUNCATE options_ticks",
+        "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE SCHEMA mine",
+        "GRANT pipeline_migrator TO CURRENT_USER",
+        "ALTER TABLE loads DISABLE TRIGGER ALL",
+        "SET ROLE pipeline_migrator",
+        "COPY loads TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/passwd')",
+    ],
+)
+@pytest.mark.parametrize("role", ["pipeline_loader", "pipeline_reader"])
+def test_neither_loader_nor_reader_changes_the_schema_or_leaves_the_database(
+    role: str, statement: str, logins: dict[str, str]
+) -> None:
+    with (
+        psycopg.connect(logins[role]) as connection,
+        pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)),
+    ):
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE loads SET message = ''", "DELETE FROM options_ticks", "INSERT INTO named_bundles VALUES ('mine')"],
+)
+def test_a_reader_writes_nothing_even_without_the_setting_that_forbids_it(
+    statement: str, logins: dict[str, str]
+) -> None:
+    with psycopg.connect(logins["pipeline_reader"]) as connection:
+        connection.execute("SET TRANSACTION READ WRITE")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement.encode())

@@ -12,47 +12,78 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_defs.errors import ConfigurationError
-from pipeline_defs.sources.asking.universe import MOST_BYTES, read_universe
+from pipeline_defs.quality.expectations import Expectations
+from pipeline_defs.reconciliation.tolerances import load_tolerances
+from pipeline_defs.settings import MOST_OWN_BYTES
+from pipeline_defs.sources.asking.universe import find_universe, read_universe
+from pipeline_defs.sources.manual_csv.mapping import read_mapping
+from pipeline_defs.sources.places import universe_market
 from pipeline_defs.storage.raw_archive import holds_contents
+from pipeline_defs.warehouse.precedence import load_precedence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 UNFOLDED_BYTES = 64 << 20
 MOST_MEMORY_BYTES = 16 << 20
 
 LAUGHS = "a0: &a0 [ha]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+HOSTILE_YAML = {
+    "aliases": (LAUGHS, "uses aliases|'a0', expected one of"),
+    "nesting": ("polygon: " + "[" * 20_000, "is nested too deeply"),
+    "size": ("#" * (MOST_OWN_BYTES + 1), "is longer than 1024 KiB"),
+    "call": ("polygon: !!python/object/apply:os.system [true]", "is no YAML|'polygon', expected one of"),
+    "digits": ("polygon: " + "9" * 100_000, "a value has 100000 characters"),
+    "no text": ("polygon: \udcff\udcfe", "is no UTF-8"),
+}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (LAUGHS, "uses aliases"),
-        ("polygon: " + "[" * 20_000, "is nested too deeply"),
-        ("#" * (MOST_BYTES + 1), "is longer than 1 MiB"),
-        ("polygon: !!python/object/apply:os.system [true]", "is no YAML"),
-        ("polygon: !!python/name:os.system", "is no YAML"),
-    ],
-    ids=["aliases", "nesting", "size", "call", "name"],
-)
-def test_a_hostile_universe_file_is_refused(
-    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _universe(file: Path) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIPELINE_UNIVERSE", str(file))
+        assert universe_market("polygon") is None
+        with pytest.raises(ConfigurationError):
+            find_universe("polygon")
+        return read_universe("polygon")
+
+
+def _precedence(file: Path) -> object:
+    return load_precedence(file.rename(file.with_name("precedence.yaml")).parent)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_YAML)
+@pytest.mark.parametrize("reader", [_universe, _precedence], ids=["universe", "precedence"])
+def test_a_hostile_file_of_one_s_own_is_refused(reader: Callable[[Path], object], hostile: str, tmp_path: Path) -> None:
+    text, said = HOSTILE_YAML[hostile]
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        reader(file)
+
+    assert str(tmp_path) in str(refused.value.where)
+
+
+@pytest.mark.parametrize("reader", [Expectations, lambda file: load_tolerances(file.parent), read_mapping])
+@pytest.mark.parametrize("hostile", ["size", "no text"])
+def test_a_hostile_table_or_mapping_of_one_s_own_is_refused(
+    reader: Callable[[Path], object], hostile: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "universe.yaml"
-    file.write_text(text, encoding="utf-8")
-    monkeypatch.setenv("PIPELINE_UNIVERSE", str(file))
+    text, said = HOSTILE_YAML[hostile]
+    file = tmp_path / "tolerances.csv"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
 
-    with pytest.raises(ConfigurationError, match=said):
-        read_universe("polygon")
+    with pytest.raises(ConfigurationError, match=said.replace("1024", "(1024|64)")):
+        reader(file)
 
 
-def test_a_universe_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "universe.yaml"
-    file.write_bytes(b"polygon: \xff\xfe")
-    monkeypatch.setenv("PIPELINE_UNIVERSE", str(file))
+def test_a_mapping_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "day.mapping.toml"
+    file.write_text("a = " + "[" * 60_000, encoding="utf-8")
 
-    with pytest.raises(ConfigurationError, match="is not UTF-8"):
-        read_universe("polygon")
+    with pytest.raises(ConfigurationError, match="is not readable as TOML"):
+        read_mapping(file)
 
 
 @pytest.mark.parametrize("ending", ["csv.gz", "zip", "zip in a zip"])

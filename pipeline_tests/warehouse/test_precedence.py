@@ -293,7 +293,7 @@ def test_the_users_file_takes_the_place_of_what_it_names_and_of_nothing_else(hom
         ("options_ticks: nse_csv\n", "line 1: options_ticks is neither a list of sources nor a mapping"),
         ("options_ticks: [[nse_csv]]\n", "line 1: source None, expected one of"),
         ("- nse_csv\n", "line 1: expected a mapping of tables"),
-        ("options_ticks: [nse_csv\n\n", "line 3: is not readable as YAML"),
+        ("options_ticks: [nse_csv\n\n", "line 3: is no YAML"),
     ],
 )
 def test_a_file_that_is_not_understood_is_refused_by_line(text: str, told: str) -> None:

@@ -6,10 +6,6 @@ is a finding, never an exception: a damaged file must not hide the others.
 
 from __future__ import annotations
 
-import lzma
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -22,8 +18,10 @@ from pipeline_defs.exports.lean.entries import Entry, belongs, parse_entry
 from pipeline_defs.exports.lean.findings import Finding, Rule
 from pipeline_defs.exports.lean.kinds import SCALE, LeanFormatError, Resolution, TickType
 from pipeline_defs.exports.lean.lines import MILLISECONDS_OF_DAY, TIME_FORMAT, line_pattern
+from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
+    import zipfile
     from pathlib import Path
 
     from pipeline_defs.exports.lean.paths import DataFile
@@ -84,25 +82,14 @@ def read_zip(root: Path, file: DataFile, path: str | None = None) -> ZipContent:
     content = ZipContent(file, rows=_empty_rows(file))
     texts: list[str] = []
     try:
-        with zipfile.ZipFile(root / where) as archive:
+        with open_zip(root / where) as archive:
             if not archive.infolist():
                 content.findings.append(Finding(Rule.ARCHIVE, where, "holds no entry"))
             for info in archive.infolist():
                 text = _read_entry(archive, info, content, where)
                 if text is not None:
                     texts.append(text)
-    # What the zip's modules raise on bad bytes: a wrong method or password is a RuntimeError, a text that is not ASCII
-    # or a field out of bounds a ValueError.
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        struct.error,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except DAMAGE as error:
         content.findings.append(Finding(Rule.ARCHIVE, where, f"cannot be read to its end: {error}"))
         content.entries.clear()
         return content

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from pipeline_defs.errors import PipelineError, UnansweredError
+from pipeline_defs.orchestration.hiding import without_secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ def failures_explained() -> Iterator[None]:
 
     Raises
     ------
+    Exception
+        As it was raised, without secrets.
     dagster.Failure
         In place of a `PipelineError`. It is not retried, since the same input gives the same error, but for a source
         that could not be asked now.
@@ -35,10 +38,16 @@ def failures_explained() -> Iterator[None]:
         yield
     except PipelineError as error:
         raise failure(error) from error
+    except Exception as error:
+        shown = without_secrets_in(error)
+        if shown is not error:
+            raise shown from None
+        raise
 
 
 def failure(error: PipelineError) -> dg.Failure:
-    """Say in Dagster's words what went wrong."""
+    """Say in Dagster's words what went wrong, without secrets, which are taken out of the error itself, too."""
+    without_secrets_in(error)
     metadata = {"what": error.what, "where": error.where, "next_step": error.next_step}
     return dg.Failure(
         description=str(error),

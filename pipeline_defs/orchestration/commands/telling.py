@@ -15,6 +15,7 @@ import dagster as dg
 
 from pipeline_defs.errors import PipelineError
 from pipeline_defs.orchestration.assets.describing import failure
+from pipeline_defs.orchestration.hiding import without_secrets_in
 from pipeline_defs.progress import OnProgress, ignore
 
 if TYPE_CHECKING:
@@ -94,5 +95,8 @@ def failures_told(context: dg.OpExecutionContext) -> Iterator[Listener]:
             context.instance.report_run_canceling(run, "interrupted at the command line")
         raise
     except Exception as error:
+        shown = without_secrets_in(error)
         listener.error = error
+        if shown is not error:
+            raise shown from None
         raise

@@ -13,20 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.markets.market import MARKETS
+from pipeline_defs.own_yaml import read_own_yaml
 from pipeline_defs.schema.lengths import parse_lengths
 from pipeline_defs.schema.tables import table_for
 from pipeline_defs.sources.asking.questions import Dataset, digest_of
 from pipeline_defs.sources.places import universe_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline_defs.errors import PipelineError
-
-MOST_BYTES: Final = 1 << 20
-"""Of a universe file."""
-
-_DEEPEST: Final = 32
 
 KIND_SECTIONS: Final = {
     "EQ": "equities",
@@ -62,8 +56,8 @@ class Named(_Section):
     """
 
     symbol: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9^][A-Za-z0-9 .&^=/:_-]*$")
-    underlying: str | None = Field(default=None, pattern=r"^[A-Z0-9][A-Z0-9&.-]*$")
-    venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
+    underlying: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9][A-Z0-9&.-]*$")
+    venue: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
     @property
@@ -90,11 +84,11 @@ class Chain(_Section):
 
     """
 
-    underlying: str = Field(pattern=r"^[A-Z0-9^][A-Z0-9&.-]*$")
+    underlying: str = Field(max_length=64, pattern=r"^[A-Z0-9^][A-Z0-9&.-]*$")
     expiries: int | tuple[dt.date, ...] = 1
     strikes: tuple[Decimal, Decimal] | None = None
     option_types: tuple[str, ...] = ("CE", "PE")
-    venue: str | None = Field(default=None, pattern=r"^[A-Z0-9_]+$")
+    venue: str | None = Field(default=None, max_length=64, pattern=r"^[A-Z0-9_]+$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,5}$")
 
     @property
@@ -172,7 +166,7 @@ class SourceUniverse(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     market: str | None = None
-    exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
+    exchange: str | None = Field(default=None, max_length=64, pattern=r"^[a-z0-9]+$")
     bars: dict[str, str] = Field(default_factory=dict)
     equities: tuple[Named, ...] = ()
     indices: tuple[Named, ...] = ()
@@ -255,14 +249,7 @@ def read_universe(source: str) -> SourceUniverse:
 
     """
     path = universe_path()
-    try:
-        content = _content(path)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot be read: {error.strerror}",
-            where=str(path),
-            next_step="write which instruments are wanted; docs/universe.md shows how",
-        ) from None
+    content = read_own_yaml(path, next_step="write which instruments are wanted; docs/universe.md shows how")
     if not isinstance(content, dict) or source not in content:
         there = ", ".join(map(str, content)) if isinstance(content, dict) and content else "none"
         raise ConfigurationError(
@@ -293,48 +280,12 @@ def find_universe(source: str) -> SourceUniverse | None:
 
     """
     path = universe_path()
-    try:
-        content = _content(path)
-    except OSError:
+    if not path.exists():
         return None
+    content = read_own_yaml(path)
     if not isinstance(content, dict) or source not in content:
         return None
     return _checked(content[source], f"{path}, section {source}")
-
-
-def _content(path: Path) -> object:
-    import yaml  # noqa: PLC0415 -- only a run needs it
-
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ConfigurationError(
-            f"is longer than {MOST_BYTES >> 20} MiB", where=str(path), next_step="name instruments by pattern, not each"
-        )
-    try:
-        text = content.decode("utf-8")
-        _refuse_bombs(text, path)
-        return yaml.safe_load(text) or {}
-    except UnicodeDecodeError:
-        raise ConfigurationError("is not UTF-8", where=str(path), next_step="save it as UTF-8") from None
-    # Of dates that never were, YAML's reader raises a ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigurationError(f"is no YAML: {error}", where=str(path), next_step="correct the file") from None
-
-
-def _refuse_bombs(text: str, path: Path) -> None:
-    """Refuse what is small to write and large to read: ten lines of aliases are a thousand million entries."""
-    import yaml  # noqa: PLC0415 -- only a run needs it
-
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ConfigurationError(
-                "uses aliases (*name), which are not taken here", where=str(path), next_step="write out what they name"
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise ConfigurationError("is nested too deeply", where=str(path), next_step="correct the file")
 
 
 def _checked(section: object, where: str) -> SourceUniverse:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import PipelineError, SchemaDriftError
+from pipeline_defs.sources.asking.bounding import AnswerBound
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.ccxt.exchanges import make_exchange, timeframe_of
 from pipeline_defs.sources.ccxt.refusals import translate
@@ -82,6 +83,7 @@ class Client:
 
         self.name = name
         self.exchange = make_exchange(ccxt, name, endpoint, seconds)
+        AnswerBound(name).guard(self.exchange.session)
         self.reply = Reply()
         self._candles: list[Any] | None = None
         exchange = self.exchange

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PORTION_BYTES: Final = 1 << 24
 
+MOST_COLUMNS: Final = 4096
 MAX_LINE_BYTES: Final = 1 << 20
 """A longer line is none: the file is no text, or its line ends are lost."""
 
@@ -96,6 +97,12 @@ def read_header(path: Path, separator: str) -> list[str]:
         raise SourceError(f"the first line is no header: {error}", where=str(path)) from error
     # Polars reads "*" and "^…$" as patterns of names, which would stand for every column.
     patterns = [name for name in names if name == "*" or (name.startswith("^") and name.endswith("$"))]
+    if len(names) > MOST_COLUMNS:
+        raise SourceError(
+            f"the header has {len(names)} columns, more than {MOST_COLUMNS}",
+            where=str(path),
+            next_step="check that it is the right file",
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if patterns or {LINE, TEXT} & set(names) or twice or "" in names or len(names) == 1:
         raise SourceError(

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.schema.interchange import CONTRACT_FIELDS
+from pipeline_defs.settings import read_own_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Dictionary
@@ -39,6 +40,9 @@ _KEYS: Final = ("separator", "sheet", "stamp", "zone", "format", "delivery", "co
 
 CLOCK_LETTERS: Final = ("%H", "%I", "%T", "%R", "%s", "%+", "%k", "%l", "%X", "%c")
 """Of a format with a time of day."""
+
+MOST_BYTES: Final = 1 << 16
+"""Of a mapping: the time in which TOML is read grows with the square of a key's length."""
 
 type Stamp = Literal["open", "close"]
 
@@ -137,11 +141,10 @@ def read_mapping(path: Path) -> Mapping:
         If it cannot be read, has a key that is not known, or lacks something that every file needs.
 
     """
+    text = read_own_text(path, most_bytes=MOST_BYTES, next_step="check the name of the mapping")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError("there is no such mapping", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"is not readable as TOML: {error}", where=str(path)) from error
     where = str(path)
     _refuse_unknown(content, _KEYS, "keys", where)

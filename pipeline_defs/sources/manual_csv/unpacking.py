@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import html
 import re
-import struct
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
+    import zipfile
     from pathlib import Path
 
 MOST_UNPACKED_BYTES: Final = 512 << 20
@@ -29,9 +28,6 @@ _PORTION_BYTES: Final = 1 << 20
 _SHEETS: Final = "xl/worksheets/"
 _LONGEST_CELL: Final = 1 << 14
 _OLD_FORMAT: Final = b"\xd0\xcf\x11\xe0"
-_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, KeyError, RuntimeError)
-"""What the library of zips raises when bytes are not what they were."""
-
 _CELL_BEGINS: Final = (b"<c ", b"<c>", b":c ", b":c>", b"<c\n", b":c\n", b"<c\r", b":c\r", b"<c\t", b":c\t")
 _USUAL_CELL: Final = re.compile(rb"<c r=\"([A-Z]{1,3})([0-9]{1,7})\"")
 _CELL: Final = re.compile(rb"<(?:\w+:)?c\s[^>]*?\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
@@ -75,7 +71,7 @@ def look_through(path: Path) -> dict[str, str]:
     unpacked = 0
     not_computed: dict[str, str] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             for entry in archive.infolist():
                 extent = _Extent() if entry.filename.lower().endswith(".xml") else None
                 with archive.open(entry) as member:
@@ -92,7 +88,7 @@ def look_through(path: Path) -> dict[str, str]:
                 if extent is not None and extent.not_computed:
                     not_computed[entry.filename] = extent.not_computed
             return _by_sheet(archive, not_computed) if not_computed else {}
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise unreadable(path, str(error)) from error
 
 

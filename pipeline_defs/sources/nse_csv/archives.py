@@ -9,23 +9,21 @@ from __future__ import annotations
 import io
 import os
 import stat
-import struct
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.nse_csv.entries import Entry, Listing, files_below, is_junk, is_unsafe, unreadable
 from pipeline_defs.sources.nse_csv.gzipped import gunzip
+from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
+    import zipfile
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from pipeline_defs.sources.nse_csv.gzipped import ArchiveLimits
 
-_CORRUPT: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError, OSError)
 _ENCRYPTED_FLAG: Final = 0x1
 
 
@@ -109,7 +107,7 @@ class Archives:
         """
         try:
             data = self._read_raw(entry)
-        except _CORRUPT as error:
+        except DAMAGE as error:
             raise _corrupt(entry, error) from error
         return gunzip(data, entry.label, self._limits) if entry.is_gzip else data
 
@@ -140,7 +138,7 @@ class Archives:
             raise _bomb(container, f"archives are nested {depth} deep, more than {self._limits.max_depth}")
         try:
             infos = self._archive(container.path, container.steps).infolist()
-        except _CORRUPT as error:
+        except DAMAGE as error:
             raise _corrupt(container, error) from error
         if len(infos) > self._limits.max_members:
             raise _bomb(container, f"it holds {len(infos)} members, more than {self._limits.max_members}")
@@ -181,10 +179,10 @@ class Archives:
         self._close_from(shared if shared < len(keys) else len(self._open))
         for depth in range(shared, len(keys)):
             if depth == 0:
-                archive = zipfile.ZipFile(path)
+                archive = open_zip(path)
             else:
                 parent = self._open[depth - 1][1]
-                archive = zipfile.ZipFile(io.BytesIO(parent.read(parent.infolist()[steps[depth - 1][0]])))
+                archive = open_zip(io.BytesIO(parent.read(parent.infolist()[steps[depth - 1][0]])))
             self._open.append((keys[depth], archive))
         return self._open[len(keys) - 1][1]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import ConfigurationError, PipelineError
+from pipeline_defs.sources.asking.bounding import AnswerBound
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import guard_logger, read_credential
 from pipeline_defs.sources.polygon.refusals import refusal
@@ -75,6 +76,7 @@ class _WatchedPool:
     def __init__(self, pool: PoolManager, seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
+        self._bound = AnswerBound("Polygon")
         self.last: Reply | None = None
 
     def request(self, method: str, url: str, **options: Any) -> Reply:  # noqa: ANN401 -- passed on as it came
@@ -82,9 +84,11 @@ class _WatchedPool:
         deadline = time.monotonic() + self._seconds
         response = self._pool.request(method, url, preload_content=False, **options)
         chunks: list[bytes] = []
+        self._bound.begin()
         try:
             while chunk := response.read1(_CHUNK):
                 chunks.append(chunk)
+                self._bound.count(len(chunk))
                 self._check_time(deadline)
         except BaseException:
             response.close()
@@ -161,7 +165,7 @@ class Connection:
         TryAgainError
             If the server is busy or in trouble, or the connection was lost or too slow.
         SourceError
-            If the request was refused.
+            If the request was refused, or the answer is too large.
         ConfigurationError
             If the key was.
 

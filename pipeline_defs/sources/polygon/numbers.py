@@ -7,7 +7,6 @@ written out; what is no number stays as it is, for its reader to refuse.
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,12 +15,12 @@ import polars as pl
 from pipeline_defs.errors import SchemaDriftError
 from pipeline_defs.sources.asking.calling import TryAgainError
 from pipeline_defs.sources.asking.credentials import redact
+from pipeline_defs.sources.asking.half_characters import refuse_half_characters
 
 _EXPONENT: Final = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?[eE][+-]?[0-9]{1,2}$"
 """Three digits of exponent would be no number that anything here counts."""
 
 _SHOWN: Final = 1000
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(data: bytes, what: str) -> dict[str, Any]:
@@ -127,8 +126,7 @@ def _parsed(data: str | bytes) -> object:
     """Read JSON, its numbers as text; None for what is none, or holds half a character, which is no text."""
     try:
         content = json.loads(data, parse_float=str, parse_int=str, parse_constant=str)
-        if _SURROGATE.search(data if isinstance(data, bytes) else data.encode()):
-            json.dumps(content, ensure_ascii=False).encode()
+        refuse_half_characters(content, data)
     except (ValueError, RecursionError):
         return None
     return content

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -13,13 +11,16 @@ import polars as pl
 from pipeline_defs.errors import SchemaDriftError, SourceError
 from pipeline_defs.schema.columns import PRICE
 from pipeline_defs.schema.terms import REFUSED_SCHEMA, TERMS_SCHEMA, TermsDelivery
+from pipeline_defs.zips import DAMAGE, open_zip, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
 _DECIMAL: Final = r"^\d{1,12}(?:\.\d{1,8}0*)?$"
-_DAMAGED_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotImplementedError)
+_MOST_BYTES: Final = 256 << 20
+"""Of a file, packed and unpacked: several times the longest list of contracts there is."""
+
 _WHOLE: Final = r"^\d{1,18}(?:\.0+)?$"
 
 
@@ -49,17 +50,21 @@ def read_table(path: Path, required: Collection[str], known: Collection[str] | N
 
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise SourceError(
             f"cannot be read: {error.strerror}", where=str(path), next_step="check the path of the file"
         ) from error
+    if len(content) > _MOST_BYTES:
+        raise SourceError(
+            f"is longer than {_MOST_BYTES >> 20} MiB", where=str(path), next_step="check that it is a list of contracts"
+        )
     digest = hashlib.sha256(content).hexdigest()
     try:
         table = pl.read_csv(io.BytesIO(_unpacked(content, path)), infer_schema=False, encoding="utf8-lossy")
         table = table.rename({name: name.strip() for name in table.columns})
-    # Of bytes that only look like a zip, its modules raise more than they promise.
-    except (pl.exceptions.PolarsError, *_DAMAGED_ZIP) as error:
+    except (pl.exceptions.PolarsError, *DAMAGE) as error:
         raise SourceError(
             f"is not a CSV with a header: {str(error).partition(chr(10))[0]}",
             where=str(path),
@@ -83,11 +88,11 @@ def read_table(path: Path, required: Collection[str], known: Collection[str] | N
 def _unpacked(content: bytes, path: Path) -> bytes:
     if not content.startswith(b"PK"):
         return content
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with open_zip(io.BytesIO(content)) as archive:
         names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
         if len(names) != 1:
             raise SourceError(f"holds {len(names)} CSV files, expected one", where=str(path))
-        return archive.read(names[0])
+        return read_member(archive, names[0], _MOST_BYTES)
 
 
 def price(column: str) -> pl.Expr:

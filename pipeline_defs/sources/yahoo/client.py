@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pipeline_defs.settings import load_settings
+from pipeline_defs.sources.asking.bounding import AnswerBound
 from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 from pipeline_defs.sources.asking.credentials import guard_logger
 
@@ -140,6 +141,10 @@ def _reply_of(response: Any) -> Reply:  # noqa: ANN401 -- the client has no type
 
 def _new_session(endpoint: str | None, try_seconds: float) -> Any:  # noqa: ANN401 -- the class is made below
     from curl_cffi import requests  # noqa: PLC0415 -- only asking needs it
+    from curl_cffi.curl import CURL_WRITEFUNC_ERROR  # noqa: PLC0415
+    from curl_cffi.requests import exceptions  # noqa: PLC0415
+
+    bound = AnswerBound("Yahoo")
 
     class YahooSession(requests.Session[Any]):
         """Asks elsewhere if told so, never longer than it may, and not twice where other cookies are no remedy."""
@@ -150,7 +155,20 @@ def _new_session(endpoint: str | None, try_seconds: float) -> Any:  # noqa: ANN4
                 url = f"{endpoint.rstrip('/')}{asked.path}" + (f"?{asked.query}" if asked.query else "")
             # The client gives its own requests, for a cookie say, 30 s each.
             options["timeout"] = try_seconds
-            response = super().request(method, url, *args, **options)
+            portions: list[bytes] = []
+            bound.begin()
+
+            def take(portion: bytes) -> int:
+                portions.append(portion)
+                return CURL_WRITEFUNC_ERROR if bound.exceeds(len(portion)) else len(portion)
+
+            options["content_callback"] = take
+            try:
+                response = super().request(method, url, *args, **options)
+            except exceptions.RequestException:
+                bound.count(0)
+                raise
+            response.content = b"".join(portions)
             is_data = asked.path.startswith(_DATA_PATHS)
             if is_data and response.status_code >= _REFUSAL and response.status_code not in COOKIE_REFUSALS:
                 raise _AnsweredError(_reply_of(response))

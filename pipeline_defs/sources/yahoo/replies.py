@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.asking.calling import TryAgainError
+from pipeline_defs.sources.asking.half_characters import refuse_half_characters
 from pipeline_defs.sources.yahoo.client import COOKIE_REFUSALS
 from pipeline_defs.sources.yahoo.drift import drift
 
@@ -21,7 +22,6 @@ _SHOWN: Final = 200
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NOTHING_THEN: Final = re.compile(r"data doesn't exist for startdate", re.IGNORECASE)
 """How Yahoo says that an instrument did not trade yet, or no more."""
-_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -105,8 +105,7 @@ def document_of(reply: Reply) -> dict[str, Any]:
         )
     try:
         document = json.loads(reply.text)
-        if _HALF.search(reply.text):  # half a character is no text
-            json.dumps(document, ensure_ascii=False).encode()
+        refuse_half_characters(document, reply.text)
     except (ValueError, RecursionError):
         if reply.text.lstrip().startswith("<"):
             raise TryAgainError(f"Yahoo sent a web page in place of data{_told(reply)}") from None

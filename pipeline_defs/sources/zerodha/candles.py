@@ -13,6 +13,7 @@ from pipeline_defs.errors import MarketRuleError, SchemaDriftError
 from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.tables import DAY
 from pipeline_defs.sources.asking.exact import prices_of, shortest_texts, sizes_of
+from pipeline_defs.sources.asking.half_characters import replace_half_characters
 from pipeline_defs.sources.asking.questions import answer_rows
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def _any(masks: Any) -> pl.Series:  # noqa: ANN401 -- an iterable of series
 
 def _stamps(stamps: tuple[object, ...], bar_seconds: int, market: Market) -> pl.Series:
     """Give the instants at which bars were complete: Kite stamps their start, in India."""
-    texts = pl.Series([_writable(stamp) if isinstance(stamp, str) else None for stamp in stamps], dtype=pl.String)
+    texts = pl.Series(
+        [replace_half_characters(stamp) if isinstance(stamp, str) else None for stamp in stamps], dtype=pl.String
+    )
     begins = texts.str.to_datetime(_STAMP, time_zone="UTC", strict=False).cast(TIMESTAMP)
     if bar_seconds < DAY:
         return begins.dt.offset_by(f"{bar_seconds}s")
@@ -150,16 +153,11 @@ def _texts(values: tuple[object, ...]) -> pl.Series:
     return pl.Series([_spelled(value) for value in values], dtype=pl.String)
 
 
-def _writable(text: str) -> str:
-    """Replace half characters, which JSON can hold and no text can."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _spelled(value: object) -> str | None:
     if value is None:
         return value
     if isinstance(value, str):
-        return _writable(value)
+        return replace_half_characters(value)
     if isinstance(value, float) and math.isfinite(value):
         return format(Decimal(repr(value)), "f")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else "no number"

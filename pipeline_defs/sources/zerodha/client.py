@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline_defs.errors import ConfigurationError, PipelineError, SchemaDriftError, SourceError
+from pipeline_defs.sources.asking.bounding import AnswerBound
 from pipeline_defs.sources.asking.calling import TryAgainError, retry_after
 from pipeline_defs.sources.asking.credentials import guard_logger
 from pipeline_defs.sources.zerodha.session import SessionExpiredError
@@ -57,6 +58,7 @@ class Client:
         self._kite = _raw_client()(api_key, access_token=access_token, root=endpoint, timeout=try_seconds)
         self._reply = _Reply()
         self._kite.reqsession.hooks["response"].append(self._note)
+        AnswerBound("Kite").guard(self._kite.reqsession)
 
     def login_url(self) -> str:
         """Give the page on which a person logs in."""
@@ -113,6 +115,8 @@ class Client:
         self._reply = _Reply()
         try:
             return request()
+        except PipelineError:
+            raise
         except Exception as error:  # noqa: BLE001 -- the client raises whatever its code stumbles over
             raise self._translated(error) from None
 

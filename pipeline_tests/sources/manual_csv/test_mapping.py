@@ -154,7 +154,7 @@ def test_a_mapping_may_hold_for_a_folder_or_be_named(tmp_path: Path) -> None:
         read(folder)
     source = ManualCsvSource(mapping=str(tmp_path / "elsewhere.toml"))
     assert only(folder, source=source).observations.height == 1
-    with pytest.raises(ConfigurationError, match="there is no such mapping"):
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read(folder, source=ManualCsvSource(mapping=str(tmp_path / "nowhere.toml")))
 
 
