@@ -68,7 +68,7 @@ def test_the_sensor_refuses_a_folder_that_only_its_own_host_sees_and_says_what_t
 ) -> None:
     upload(settings.uploads_dir)
     monkeypatch.setenv("PIPELINE_HOSTS", "many")
-    with pytest.raises(ConfigurationError, match=r"on the disk of one host.*'pipeline import' on the host that has"):
+    with pytest.raises(ConfigurationError, match=r"(?s)on the disk of one host.*'pipeline import' on the host that"):
         look(None)
 
     monkeypatch.setenv("PIPELINE_SHARED_FOLDER", str(settings.uploads_dir))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Cable:
 
     async def _listen(self, port: int) -> None:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._relay(port, reader, writer)
+            with suppress(asyncio.CancelledError):  # taken away in use
+                await self._relay(port, reader, writer)
 
         await asyncio.start_server(accept, self._near, port)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("workers", "count", "namespaces"),
     [
-        pytest.param(("north", "south"), 3, True, id="two hosts"),
+        pytest.param(("north", "south"), 2, True, id="two hosts"),
         pytest.param(
             ("north", "south", "east"), 5, True, id="three hosts", marks=pytest.mark.thorough("the same, wider")
         ),
