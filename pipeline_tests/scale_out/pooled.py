@@ -18,4 +18,4 @@ def asked() -> None:
     time.sleep(ASKING_SECONDS)
 
 
-defs = dg.Definitions(assets=[asked])
+defs = dg.Definitions(assets=[asked], executor=dg.in_process_executor)
