@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -31,13 +32,14 @@ def test_a_backfill_is_complete_and_correct_though_the_broker_lost_everything_in
     with (
         cluster(WORKERS, tmp_path, told, settings=settings) as made,
         made.instance(tmp_path / "outside") as instance,
-        psycopg.connect(made.shared.database("market"), autocommit=True) as holder,
+        ExitStack() as connections,
     ):
         market, reference = prepare(made, sample.landing, told)
         for name in WORKERS:
             made.start_worker(name)
         made.start_coordinator()
         made.wait_for_workers(WORKERS)
+        holder = connections.enter_context(psycopg.connect(market.url, autocommit=True))
         locks = {day: f"options_ticks|nse_csv|{day}|60" for day in days}
         for lock in locks.values():
             holder.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [lock])
