@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import dagster as dg
 
-from pipeline_defs.errors import UnknownNameError
+from pipeline_defs.errors import ConfigurationError, UnknownNameError
 
 VARIABLE: Final = "PIPELINE_EXECUTOR"
 IN_PROCESS: Final = "in_process"
+MULTIPROCESS: Final = "multiprocess"
 CELERY: Final = "celery"
-_LOCAL: Final = {IN_PROCESS: dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+_LOCAL: Final = {IN_PROCESS: dg.in_process_executor, MULTIPROCESS: dg.multiprocess_executor}
 
 
 def executor_name() -> str:
@@ -37,6 +38,23 @@ def executor_name() -> str:
     if name not in {*_LOCAL, CELERY}:
         raise UnknownNameError(f"executor ({VARIABLE})", name, [*_LOCAL, CELERY])
     return name
+
+
+def refuse_child_processes() -> None:
+    """Refuse an executor that starts processes, where runs are executed by processes that may start none.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``PIPELINE_EXECUTOR`` is ``multiprocess``: every run of this worker would fail.
+
+    """
+    if executor_name() == MULTIPROCESS:
+        raise ConfigurationError(
+            f"is {MULTIPROCESS}, and a worker's processes may start no processes for the steps of a run",
+            where=VARIABLE,
+            next_step=f"unset it on this worker, or set it to {IN_PROCESS}; more runs at once are more places (-c)",
+        )
 
 
 def choose_executor() -> dg.ExecutorDefinition:

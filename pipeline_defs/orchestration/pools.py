@@ -10,6 +10,12 @@ from pipeline_defs.sources.registry import api_sources
 if TYPE_CHECKING:
     import dagster as dg
 
+ASKING_QUEUE: Final = "asking"
+"""Of what asks vendors: their rate limits, tokens and instrument dumps are kept by the one host that listens to it."""
+
+ASKING_STEP: Final = {"dagster-celery/queue": ASKING_QUEUE}
+"""Tags of a step that asks vendors: where steps are sent to workers one by one, it goes to that host, too."""
+
 MOST: Final = 50
 """More runs at once than any vendor's rate limit is worth."""
 

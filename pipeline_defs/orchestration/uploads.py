@@ -20,6 +20,8 @@ from pipeline_defs.settings import load_settings
 from pipeline_defs.uploads.waiting import judge_uploads, waiting_uploads
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline_defs.uploads.reporting import UploadOutcome
     from pipeline_defs.uploads.taking import TakenIn
 
@@ -61,7 +63,7 @@ def uploads_asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeR
 
     folder = load_settings().uploads_dir
     with failures_explained():
-        require_shared(folder, "the folder for uploads", "use 'pipeline import' on the host that has the files")
+        _require_shared(folder)
         taken = take_in(open_warehouse_of(context.resources), folder, dagster_run_id=context.run.run_id)
     yield dg.MaterializeResult(asset_key=KEY, metadata={"folder": dg.MetadataValue.path(folder), **_metadata(taken)})
     yield dg.AssetCheckResult(
@@ -102,6 +104,7 @@ def uploads_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     Files that a run left where they are (the server was down) are asked for again from time to time.
     """
     folder = load_settings().uploads_dir
+    _require_shared(folder)  # files on another host would never be seen, and nobody would be told
     look = judge_uploads(waiting_uploads(folder), json.loads(context.cursor or "{}"))
     waiting = f"still arriving: {', '.join(look.arriving)}" if look.arriving else f"nothing new in {folder}"
     return dg.SensorResult(
@@ -109,6 +112,10 @@ def uploads_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor=json.dumps(look.memory),
         skip_reason=None if look.settled else waiting,
     )
+
+
+def _require_shared(folder: "Path") -> None:
+    require_shared(folder, "the folder for uploads", "use 'pipeline import' on the host that has the files")
 
 
 def _metadata(taken: "TakenIn") -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import pytest
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 
@@ -15,8 +16,6 @@ from pipeline_defs.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import dagster as dg
 
 
 @pytest.fixture
@@ -67,3 +66,12 @@ def test_every_api_source_has_a_pool_and_files_have_none(project_instance: dg.Da
     assert list(pool_limits(project_instance)) == pool_names()
     assert "nse_csv" not in pool_names()
     assert set(pool_limits(project_instance).values()) == {(1, False)}
+
+
+def test_every_step_with_a_pool_and_every_job_that_asks_without_one_is_sent_there() -> None:
+    repository = defs.get_repository_def()
+    ops = {op.name: op for job in repository.get_all_jobs() for op in (node.definition for node in job.nodes)}
+    sent = {name for name, op in ops.items() if op.tags.get("dagster-celery/queue") == "asking"}
+    with_pool = {name for name, op in ops.items() if isinstance(op, dg.OpDefinition) and op.pool}
+    assert len(with_pool) >= len(pool_names())
+    assert sent == with_pool | {"fill", "bring_in", "backfill_gaps"}

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_defs.errors import ConfigurationError, UnknownNameError
 from pipeline_defs.orchestration.assets.report import report_path
-from pipeline_defs.orchestration.executors import executor_name
+from pipeline_defs.orchestration.executors import executor_name, refuse_child_processes
 from pipeline_defs.orchestration.places import catalogs_place, landing_place
 from pipeline_defs.orchestration.sharing import (
     configuration_digest,
@@ -83,6 +83,15 @@ def test_the_celery_executor_means_many_hosts(monkeypatch: pytest.MonkeyPatch) -
     assert not runs_on_many_hosts()
     monkeypatch.setenv("PIPELINE_EXECUTOR", "celery")
     assert runs_on_many_hosts()
+
+
+def test_a_worker_refuses_the_executor_that_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("in_process", "celery"):
+        monkeypatch.setenv("PIPELINE_EXECUTOR", name)
+        refuse_child_processes()
+    monkeypatch.setenv("PIPELINE_EXECUTOR", "multiprocess")
+    with pytest.raises(ConfigurationError, match=r"PIPELINE_EXECUTOR: is multiprocess(?s:.*)unset it on this worker"):
+        refuse_child_processes()
 
 
 def test_misspelt_switches_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

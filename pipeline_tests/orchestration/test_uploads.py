@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pytest
 
 from pipeline_defs.definitions import defs
-from pipeline_defs.errors import WarehouseError
+from pipeline_defs.errors import ConfigurationError, WarehouseError
 from pipeline_defs.orchestration import uploads
 from pipeline_defs.orchestration.uploads import KEY, uploads_sensor
 from pipeline_defs.uploads import taking, waiting
@@ -17,8 +18,6 @@ from pipeline_tests.sources.manual_csv.reading import MAPPING, OWN_HEADER, OWN_R
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from pipeline_defs.settings import Settings
     from pipeline_defs.warehouse.connection import Warehouse
@@ -62,6 +61,18 @@ def test_the_sensor_starts_a_run_when_a_file_was_the_same_at_two_looks(settings:
     assert [str(request.run_key)[:8] for request in second.run_requests or []] == ["uploads:"]
     assert not third.run_requests
     assert "nothing new in" in reason(third)
+
+
+def test_the_sensor_refuses_a_folder_that_only_its_own_host_sees_and_says_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(settings.uploads_dir)
+    monkeypatch.setenv("PIPELINE_HOSTS", "many")
+    with pytest.raises(ConfigurationError, match=r"(?s)on the disk of one host.*'pipeline import' on the host that"):
+        look(None)
+
+    monkeypatch.setenv("PIPELINE_SHARED_FOLDER", str(settings.uploads_dir))
+    assert reason(look(None)) == "still arriving: mine.csv"
 
 
 def test_a_file_that_still_grows_does_not_keep_the_others_waiting(settings: Settings) -> None:

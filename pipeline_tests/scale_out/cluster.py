@@ -6,13 +6,14 @@ import os
 import socket
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import yaml
 
+from pipeline_defs.orchestration.workers.broker import RUNS_QUEUE
 from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.scale_out.hosts import Host, hosts
 from pipeline_tests.scale_out.services import Services, services
@@ -36,7 +37,7 @@ mutation Launch($params: LaunchBackfillParams!) {
 }"""
 
 
-def instance_settings(lease_seconds: int, max_runs: int) -> dict[str, Any]:
+def instance_settings(max_runs: int, lease_seconds: int = 10, start_timeout_seconds: int = 300) -> dict[str, Any]:
     """The ``dagster.yaml`` of every host: that of ``deploy/celery``, and less patience than at night."""
     database = {
         field: {"env": f"DAGSTER_POSTGRES_{variable}"}
@@ -63,7 +64,7 @@ def instance_settings(lease_seconds: int, max_runs: int) -> dict[str, Any]:
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 2,
-            "start_timeout_seconds": 300,
+            "start_timeout_seconds": start_timeout_seconds,
             "max_runtime_seconds": 600,
         },
     }
@@ -80,24 +81,23 @@ class Cluster:
         By name; one of them is the coordinator.
     settings : dict
         The ``dagster.yaml`` of all.
-    tell : callable
-        Takes lines of the log.
+    variables : dict of str to str
+        Of the environment of every host.
 
     """
 
     def __init__(
-        self, shared: Services, members: dict[str, Host], settings: dict[str, Any], tell: Callable[[str], None]
+        self, shared: Services, members: dict[str, Host], settings: dict[str, Any], variables: dict[str, str]
     ) -> None:
         self.shared = shared
         self.members = members
-        self.tell = tell
         self._settings = settings
-        self._names = {host.address: name for name, host in members.items()}
+        self._variables = variables
 
-    def start_coordinator(self) -> None:
+    def start_coordinator(self, definitions: str = "pipeline_defs.definitions") -> None:
         """Start code server and daemon, and wait until the code server answers."""
         host = self.members[COORDINATOR]
-        code = ["api", "grpc", "--host", "0.0.0.0", "--port", str(_PORT), "-m", "pipeline_defs.definitions"]  # noqa: S104 -- of the namespace
+        code = ["api", "grpc", "--host", host.address, "--port", str(_PORT), "-m", definitions]
         self._start(host, "code-server", [str(_BIN / "dagster"), *code])
         _wait(lambda: _answers(host.address, _PORT), 300, host.log("code-server"))
         workspace = yaml.safe_dump(
@@ -107,10 +107,10 @@ class Cluster:
         daemon = f'printf "%s" "$WORKSPACE" > $DAGSTER_HOME/workspace.yaml && {run}'
         self._start(host, "daemon", ["sh", "-c", daemon], WORKSPACE=workspace)
 
-    def start_worker(self, name: str, concurrency: int = 1) -> None:
-        """Start a worker as the unit of ``deploy/celery`` does."""
+    def start_worker(self, name: str, queue: str = RUNS_QUEUE) -> None:
+        """Start a worker as the unit of ``deploy/celery`` does, with one place."""
         host = self.members[name]
-        app = ["-A", "pipeline_defs.orchestration.workers.app", "worker", "-Q", "runs", "-c", str(concurrency)]
+        app = ["-A", "pipeline_defs.orchestration.workers.app", "worker", "-Q", queue, "-c", "1"]
         self._start(host, "worker", [str(_BIN / "celery"), *app, "-n", name, "--loglevel", "info"])
 
     def wait_for_workers(self, names: Sequence[str]) -> None:
@@ -145,21 +145,21 @@ class Cluster:
         backfill: str = launched["backfillId"]
         return backfill
 
-    def host_of_waiting(self, connection: psycopg.Connection[Any], lock: str) -> str | None:
-        """Name the host that waits for a partition's lock in the middle of its load."""
+    def is_waited_for(self, connection: psycopg.Connection[Any], lock: str) -> bool:
+        """Tell whether a load has come as far as a partition's lock, which `connection` holds."""
         found = connection.execute(
-            "SELECT host(client_addr) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE locktype = 'advisory' AND NOT granted"
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             " AND ((classid::bigint << 32) | objid::bigint) = hashtextextended(%s, 0)",
             [lock],
         ).fetchone()
-        return None if found is None else self._names.get(found[0], str(found[0]))
+        return found is not None
 
     def logs(self) -> Path:
         return self.members[COORDINATOR].log("daemon")
 
     def _start(self, host: Host, program: str, command: list[str], **more: str) -> None:
-        environment = {**self.shared.environment(host.home), "PYTHONPATH": str(PROJECT_ROOT), **more}
+        seen = self.shared.environment(host.home, host.gateway)
+        environment = {**seen, "PYTHONPATH": str(PROJECT_ROOT), **self._variables, **more}
         environment["INSTANCE"] = yaml.safe_dump(self._settings)
         prepare = 'mkdir -p $DAGSTER_HOME $PIPELINE_HOME && printf "%s" "$INSTANCE" > $DAGSTER_HOME/dagster.yaml'
         host.start(program, command, environment, prepare)
@@ -171,16 +171,37 @@ def cluster(
     folder: Path,
     tell: Callable[[str], None],
     *,
-    lease_seconds: int = 10,
-    max_runs: int | None = None,
+    settings: dict[str, Any] | None = None,
+    variables: dict[str, str] | None = None,
+    namespaces: bool = True,
 ) -> Iterator[Cluster]:
-    """Make hosts and what they share; nothing of the product runs yet."""
+    """Make hosts and what they share; nothing of the product runs yet.
+
+    Parameters
+    ----------
+    workers : sequence of str
+        Names of the hosts beside the coordinator.
+    folder : Path
+        For logs, and for what does not fit into memory.
+    tell : callable
+        Takes lines of the log.
+    settings : dict, optional
+        The ``dagster.yaml`` of all; default `instance_settings` with a place for each worker.
+    variables : dict of str to str, optional
+        Of the environment of every host.
+    namespaces : bool, default True
+        False has plain processes where namespaces are permitted, too.
+
+    """
     with (
-        hosts([COORDINATOR, *workers], folder / "hosts", tell) as (address, members),
+        hosts([COORDINATOR, *workers], folder / "hosts", tell, namespaces=namespaces) as (address, members),
         services(address, folder) as shared,
+        ExitStack() as cables,
     ):
-        settings = instance_settings(lease_seconds, max_runs or len(workers))
-        yield Cluster(shared, members, settings, tell)
+        for host in members.values():
+            if host.cable is not None:
+                cables.enter_context(host.cable.laid(shared.ports))
+        yield Cluster(shared, members, settings or instance_settings(len(workers)), variables or {})
 
 
 def wait_until(done: Callable[[], bool], seconds: float, made: Cluster) -> None:

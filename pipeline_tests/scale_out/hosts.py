@@ -1,7 +1,7 @@
 """Machines in a machine: network namespaces with addresses of their own on one bridge, and nothing on a disk in common.
 
 Each host sees a `/tmp` and a `/dev/shm` that are its own memory. Where the kernel does not permit that, a host is a
-group of plain processes, and cutting it off stops them, which is as silent.
+group of plain processes with a folder and a loopback address of its own, which reaches the services by a `Cable`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_defs.settings import PROJECT_ROOT
+from pipeline_tests.scale_out.cable import Cable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,19 +51,25 @@ class Host:
     name : str
         For people.
     address : str
-        On the bridge.
-    namespace : str or None
-        Of the network; None for plain processes.
-    link : str
-        The bridge's end of its cable.
+        Its own.
+    services : str
+        Address at which the services are.
     folder : Path
         Where its processes' output is written, outside of it; of plain processes, their state, too.
+    namespace : str, optional
+        Of the network; empty for plain processes.
+    link : str, optional
+        The bridge's end of the namespace's cable.
 
     """
 
-    def __init__(self, name: str, address: str, namespace: str | None, link: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, address: str, services: str, folder: Path, *, namespace: str = "", link: str = ""
+    ) -> None:
         self.name = name
         self.address = address
+        self.gateway = services if namespace else address
+        self.cable = None if namespace else Cable(address, services)
         self._namespace = namespace
         self._link = link
         self._folder = folder
@@ -99,11 +106,17 @@ class Host:
 
     def cut_off(self) -> None:
         """Let nothing reach it, and nothing come from it."""
-        self._silence(signal.SIGSTOP, "down")
+        if self.cable is None:
+            _ip("link", "set", self._link, "down")
+        else:
+            self.cable.cut()
 
     def reconnect(self) -> None:
         """Let it speak again."""
-        self._silence(signal.SIGCONT, "up")
+        if self.cable is None:
+            _ip("link", "set", self._link, "up")
+        else:
+            self.cable.mend()
 
     def processes(self) -> list[int]:
         """Every process there, of whatever depth."""
@@ -120,18 +133,12 @@ class Host:
 
     def cpu_seconds(self) -> float:
         """What its processes that run now, and those they waited for, have used."""
-        ticks = 0
-        for pid in self.processes():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-            except OSError:
-                continue
-            ticks += sum(map(int, fields[11:15]))
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.processes())
 
     def end(self) -> None:
         """End all of its processes."""
-        self.reconnect()
+        if self._link:
+            self.reconnect()
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
             for pid in self.processes():
                 try:
@@ -144,12 +151,17 @@ class Host:
                 except subprocess.TimeoutExpired:
                     continue
 
-    def _silence(self, signal_number: signal.Signals, state: str) -> None:
-        if self._namespace:
-            _ip("link", "set", self._link, state)
-            return
-        for pid in self.processes():
-            os.kill(pid, signal_number)
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Sum what processes, and those they have waited for, have used until now."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:  # ended while we looked
+            continue
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def why_no_namespaces() -> str | None:
@@ -177,8 +189,21 @@ def why_no_namespaces() -> str | None:
 
 
 @contextmanager
-def hosts(names: Sequence[str], folder: Path, tell: Callable[[str], None]) -> Iterator[tuple[str, dict[str, Host]]]:
+def hosts(
+    names: Sequence[str], folder: Path, tell: Callable[[str], None], *, namespaces: bool = True
+) -> Iterator[tuple[str, dict[str, Host]]]:
     """Make machines, and take them away in the end.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the hosts.
+    folder : Path
+        For their output.
+    tell : callable
+        Takes lines of the log.
+    namespaces : bool, default True
+        False does without them where they are permitted, too.
 
     Yields
     ------
@@ -186,13 +211,14 @@ def hosts(names: Sequence[str], folder: Path, tell: Callable[[str], None]) -> It
         The address at which the services that all of them use must listen, and the hosts by name.
 
     """
-    reason = why_no_namespaces()
+    reason = why_no_namespaces() if namespaces else "they were not asked for"
     made: dict[str, Host] = {}
     if reason is not None:
-        tell(f"hosts are plain processes: network namespaces are not permitted here ({reason})")
-        made = {name: Host(name, "127.0.0.1", None, "", folder / name) for name in names}
+        tell(f"hosts are plain processes, not network namespaces: {reason}")
+        here = "127.0.0.1"
+        made = {name: Host(name, f"127.1.0.{number}", here, folder / name) for number, name in enumerate(names, 1)}
         try:
-            yield "127.0.0.1", made
+            yield here, made
         finally:
             for host in made.values():
                 host.end()
@@ -206,7 +232,7 @@ def hosts(names: Sequence[str], folder: Path, tell: Callable[[str], None]) -> It
         for number, name in enumerate(names):
             namespace, outer, address = f"so{own}-{name}", f"so{own}v{number}", f"{net}.{number + 2}"
             _ip("netns", "add", namespace)
-            made[name] = Host(name, address, namespace, outer, folder / name)
+            made[name] = Host(name, address, f"{net}.1", folder / name, namespace=namespace, link=outer)
             _ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", namespace)
             _ip("link", "set", outer, "master", bridge, "up")
             for command in (["addr", "add", f"{address}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,7 +22,8 @@ from pipeline_tests.servers.redis_packages import redis_running
 from pipeline_tests.storage.s3_server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BUCKET = "pipeline"
@@ -41,20 +42,47 @@ class Services:
         With its password.
     s3 : dict of str to str
         Variables by which AWS tools find the store.
+    start_broker : callable
+        Starts another one in the place of one that has ended; it knows nothing of what that one held.
 
     """
 
     postgres_url: str = field(repr=False)
     broker_url: str = field(repr=False)
     s3: dict[str, str] = field(repr=False)
+    start_broker: Callable[[], subprocess.Popen[bytes]] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Start the broker."""
+        self.broker = self.start_broker()
+
+    @property
+    def address(self) -> str:
+        """Where they listen."""
+        return urlsplit(self.postgres_url).hostname or ""
+
+    @property
+    def ports(self) -> list[int]:
+        """Where they listen there."""
+        urls = (self.postgres_url, self.broker_url, self.s3["AWS_ENDPOINT_URL_S3"])
+        return [int(urlsplit(url).port or 0) for url in urls]
+
+    def kill_broker(self) -> None:
+        """End the broker with all that it holds."""
+        self.broker.kill()
+        self.broker.wait()
+
+    def replace_broker(self) -> None:
+        """Start a new one at the same address."""
+        self.broker = self.start_broker()
 
     def database(self, name: str) -> str:
         return urlsplit(self.postgres_url)._replace(path=f"/{name}").geturl()
 
-    def environment(self, home: Path) -> dict[str, str]:
-        """Give what a host is told: addresses and secrets, and a home of its own."""
+    def environment(self, home: Path, seen_at: str | None = None) -> dict[str, str]:
+        """Give what a host is told: addresses, as it sees them, and secrets, and a home of its own."""
         parts = urlsplit(self.postgres_url)
-        return {
+        told = {
             **self.s3,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -76,6 +104,7 @@ class Services:
             "PIPELINE_UNDERLYINGS": "NIFTY",
             "TZ": "UTC",
         }
+        return {name: value.replace(self.address, seen_at or self.address) for name, value in told.items()}
 
 
 @contextmanager
@@ -86,19 +115,23 @@ def services(address: str, folder: Path) -> Iterator[Services]:
     with (
         database_folder(folder) as data,
         _postgres(address, data / "postgres") as url,
-        redis_running(address, port, password, folder),
         serving(address) as s3,
+        ExitStack() as brokers,
     ):
         with psycopg.connect(url, autocommit=True) as connection:
             for name in ("dagster", "market"):
                 connection.execute(f"CREATE DATABASE {name}")
-        yield Services(url, f"redis://:{password}@{address}:{port}/0", s3)
+
+        def start_broker() -> subprocess.Popen[bytes]:
+            return brokers.enter_context(redis_running(address, port, password, folder))
+
+        yield Services(url, f"redis://:{password}@{address}:{port}/0", s3, start_broker)
 
 
 def upload_landing(store_client: object, landing: Path) -> int:
     """Put a landing folder into the bucket."""
     client: object = store_client
-    client.create_bucket(Bucket=BUCKET)  # type: ignore[attr-defined]
+    client.create_bucket(Bucket=BUCKET)  # type: ignore[attr-defined] # once more changes nothing
     files = [path for path in sorted(landing.rglob("*")) if path.is_file()]
     for path in files:
         place = S3Location(BUCKET, "landing") / path.relative_to(landing).as_posix()

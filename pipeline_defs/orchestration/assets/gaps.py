@@ -18,6 +18,7 @@ from pipeline_defs.orchestration.assets.describing import OWNERS, failures_expla
 from pipeline_defs.orchestration.assets.sources import table_key
 from pipeline_defs.orchestration.display import markdown_table
 from pipeline_defs.orchestration.partitions import session_partitions
+from pipeline_defs.orchestration.pools import ASKING_STEP
 from pipeline_defs.orchestration.resources import WAREHOUSE, open_warehouse_of
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import source_entry, source_market
@@ -174,6 +175,7 @@ def _gap_check(source: str, table: str) -> dg.AssetChecksDefinition:
     check_specs=[
         dg.AssetCheckSpec(NOTHING_LEFT, asset=BACKFILL_KEY, description="Everything that was asked about is there now.")
     ],
+    op_tags=ASKING_STEP,
     required_resource_keys={WAREHOUSE},
 )
 def backfill_asset(

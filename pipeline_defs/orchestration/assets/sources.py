@@ -27,6 +27,7 @@ from pipeline_defs.orchestration.assets.outcomes import describe_cache, describe
 from pipeline_defs.orchestration.columns import observation_schema
 from pipeline_defs.orchestration.freshness import policy_of
 from pipeline_defs.orchestration.partitions import refuse_unfinished, session_partitions
+from pipeline_defs.orchestration.pools import ASKING_STEP
 from pipeline_defs.orchestration.resources import (
     WAREHOUSE,
     ImportPort,
@@ -90,6 +91,7 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
         can_subset=True,
         # One vendor, one key, one pool: how many runs may ask at once is set in the UI or with the CLI of Dagster.
         pool=source if entry.source_type == "api" else None,
+        op_tags=ASKING_STEP if entry.source_type == "api" else None,
         retry_policy=RETRIES if entry.source_type == "api" else None,
         required_resource_keys={WAREHOUSE, import_port_key(source)},
     )

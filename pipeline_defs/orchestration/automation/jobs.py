@@ -7,6 +7,7 @@ import dagster as dg
 from pipeline_defs.errors import ConfigurationError, MarketRuleError
 from pipeline_defs.orchestration.assets.describing import BARS, CATALOGS, INGESTION, failures_explained
 from pipeline_defs.orchestration.assets.sources import table_key
+from pipeline_defs.orchestration.pools import ASKING_STEP
 from pipeline_defs.orchestration.resources import WAREHOUSE, import_port_key, import_port_of, open_warehouse_of
 from pipeline_defs.sources.registry import source_entry, source_market
 
@@ -101,6 +102,7 @@ def intraday_job(source: str) -> dg.JobDefinition:
         description="Ask for the bars of the running session that were completed since the last stored one.",
         # One vendor, one key, one pool, shared with the assets.
         pool=source,
+        tags=ASKING_STEP,
         config_schema={
             "tables": dg.Field(
                 [str], default_value=[], description="Tables to look at; none named: all that the universe wants."

@@ -13,6 +13,7 @@ from pipeline_defs.orchestration.assets.gaps import (
     scope_of,
 )
 from pipeline_defs.orchestration.commands.telling import failures_told
+from pipeline_defs.orchestration.pools import ASKING_STEP
 from pipeline_defs.orchestration.resources import WAREHOUSE, WarehouseResource, open_warehouse_of
 from pipeline_defs.settings import load_settings
 
@@ -34,6 +35,7 @@ def config_of(scope: "Scope", *, ask_again: bool) -> dict[str, Any]:
 @dg.op(
     name="fill",
     description="Import exactly what the gap ledger says is missing and can be had.",
+    tags=ASKING_STEP,
     required_resource_keys={WAREHOUSE},
     out=dg.Out(dg.Nothing),
 )

@@ -21,6 +21,7 @@ from pipeline_defs.orchestration import evidence
 from pipeline_defs.orchestration.assets.outcomes import count_rows, describe_loads, describe_partition
 from pipeline_defs.orchestration.commands.telling import failures_told
 from pipeline_defs.orchestration.partitions import has_session_partition
+from pipeline_defs.orchestration.pools import ASKING_STEP
 from pipeline_defs.orchestration.resources import WAREHOUSE, WarehouseResource, open_warehouse_of
 from pipeline_defs.settings import load_settings
 from pipeline_defs.sources.registry import SOURCES, source_market
@@ -92,6 +93,7 @@ def tags_of(order: "ImportOrder") -> dict[str, str]:
 @dg.op(
     name="bring_in",
     description="Import files or an API's data into the warehouse.",
+    tags=ASKING_STEP,
     required_resource_keys={WAREHOUSE},
     out=dg.Out(dg.Nothing),
 )

@@ -18,6 +18,7 @@ from dagster_celery import make_app as apps
 from dagster_celery import tasks
 
 from pipeline_defs.errors import ConfigurationError
+from pipeline_defs.orchestration.executors import refuse_child_processes
 from pipeline_defs.orchestration.sharing import (
     CONFIGURATION_TAG,
     HOSTS_VARIABLE,
@@ -66,9 +67,10 @@ def build_app() -> Celery:
     Raises
     ------
     ConfigurationError
-        If the broker is not named, or something that all hosts need lies on this one's disk.
+        If the broker is not named, something that all hosts need lies on this one's disk, or the executor cannot work.
 
     """
+    refuse_child_processes()
     os.environ[HOSTS_VARIABLE] = MANY  # for the runs that this worker starts
     require_shared_state()
     untyped: Any = apps.make_app

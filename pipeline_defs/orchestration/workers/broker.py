@@ -20,9 +20,6 @@ RESULTS_VARIABLE: Final = "PIPELINE_RESULT_BACKEND_URL"
 RUNS_QUEUE: Final = "runs"
 """Whole runs; any worker may take them."""
 
-ASKING_QUEUE: Final = "asking"
-"""Runs that ask vendors: their rate limits, tokens and instrument dumps are kept by the one host that listens here."""
-
 STEP_TIMEOUT_SECONDS: Final = 7200
 """A step that was taken by a worker and not finished after so long is given to another one."""
 

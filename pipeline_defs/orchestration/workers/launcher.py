@@ -22,8 +22,9 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, Worke
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 
+from pipeline_defs.orchestration.pools import ASKING_QUEUE
 from pipeline_defs.orchestration.sharing import CONFIGURATION_TAG, configuration_digest
-from pipeline_defs.orchestration.workers.broker import ASKING_QUEUE, RUNS_QUEUE, broker_url, run_settings
+from pipeline_defs.orchestration.workers.broker import RUNS_QUEUE, broker_url, run_settings
 from pipeline_defs.orchestration.workers.signs import DEAD_AFTER_LEASES, LEASE_SECONDS, SLOT_TAG, Listener
 from pipeline_defs.sources.registry import api_sources
 

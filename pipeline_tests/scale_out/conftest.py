@@ -1,0 +1,42 @@
+"""What every test of several hosts needs: a log that people can read, and variables that are put back."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline_tests.servers import redis_packages
+from pipeline_tests.servers.places import ServerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """Lines of the log, on the terminal and in the file that ``PIPELINE_SCALE_OUT_LOG`` names."""
+    for name in ("DAGSTER_HOME", "PIPELINE_DATABASE_URL", "PIPELINE_HOME", *os.environ):
+        if name.startswith(("PIPELINE_", "DAGSTER_", "AWS_")):
+            monkeypatch.setenv(name, os.environ.get(name, ""))  # put back afterwards, whatever is changed meanwhile
+    try:
+        redis_packages.installed()
+    except ServerUnavailableError as error:
+        pytest.skip(f"no broker can be had on this machine: {error}")
+    began = time.monotonic()
+    path = Path(os.environ.get("PIPELINE_SCALE_OUT_LOG") or tmp_path / "scale-out.log")
+    with path.open("a", encoding="utf-8") as file:
+
+        def tell(text: str) -> None:
+            line = f"{time.monotonic() - began:6.1f} s  {text}"
+            print(line, file=file, flush=True)
+            with capsys.disabled():
+                sys.stdout.write(f"{line}\n")
+
+        yield tell
