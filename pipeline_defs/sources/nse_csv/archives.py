@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from pipeline_defs.sources.nse_csv.gzipped import ArchiveLimits
 
-_CORRUPT: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError, OSError)
+_CORRUPT: Final = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError, OSError),
+    UnicodeError,  # of a member's name
+)
 _ENCRYPTED_FLAG: Final = 0x1
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_DECIMAL: Final = r"^\d{1,12}(?:\.\d{1,8}0*)?$"
+_DECIMAL: Final = r"^[0-9]{1,12}(?:\.[0-9]{1,8}0*)?$"
 _DAMAGED_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotImplementedError)
-_WHOLE: Final = r"^\d{1,18}(?:\.0+)?$"
+_WHOLE: Final = r"^[0-9]{1,18}(?:\.0+)?$"
 
 
 def read_table(path: Path, required: Collection[str], known: Collection[str] | None = None) -> tuple[pl.DataFrame, str]:
@@ -58,8 +58,8 @@ def read_table(path: Path, required: Collection[str], known: Collection[str] | N
     try:
         table = pl.read_csv(io.BytesIO(_unpacked(content, path)), infer_schema=False, encoding="utf8-lossy")
         table = table.rename({name: name.strip() for name in table.columns})
-    # Of bytes that only look like a zip, its modules raise more than they promise.
-    except (pl.exceptions.PolarsError, *_DAMAGED_ZIP) as error:
+    # Of bytes that only look like a zip, its modules raise more than they promise; Polars unpacks gzip by itself.
+    except (pl.exceptions.PolarsError, *_DAMAGED_ZIP, OSError) as error:
         raise SourceError(
             f"is not a CSV with a header: {str(error).partition(chr(10))[0]}",
             where=str(path),
