@@ -99,6 +99,7 @@ def read_chunks(path: Path, columns: list[str], separator: str, sheet: str | Non
         with _opened(path) as file:
             first_line = 1
             for batch in file.iter_batches(_ROWS):
+                batch.validate(full=True)  # of texts: Polars would take them as they are
                 part = pl.DataFrame(batch)
                 lines = pl.int_range(first_line, first_line + part.height, dtype=pl.UInt32(), eager=True).alias(LINE)
                 first_line += part.height
@@ -142,7 +143,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _damage() -> tuple[type[BaseException], ...]:
-    """List what is raised of damage; of texts that are none Polars panics, which is no Exception."""
+    """List what is raised of damage; of some Polars panics, which is no Exception."""
     import pyarrow as pa  # noqa: PLC0415 -- only where a file is read
 
     return (
