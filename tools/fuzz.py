@@ -135,6 +135,8 @@ def guided(name: str, room: str, seconds: int, folder: Path) -> None:
         target = find(name, room)
     from pipeline_tests.fuzzing.damage import damaged, random_edits  # noqa: PLC0415
 
+    if target.prepare is not None:
+        target.prepare()
     trial = Trial(target, _faults(folder))
     _limit()
 

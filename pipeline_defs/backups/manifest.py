@@ -173,7 +173,7 @@ class Manifest:
                 ),
                 tuple(content["notes"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StorageError(
                 f"is damaged, or not the manifest of a backup: {error}",
                 where=where,

@@ -20,7 +20,7 @@ RATE: Final = pl.Decimal(12, 10)
 """A fraction a year; ten decimals are a millionth of a basis point."""
 
 _LINES_SHOWN: Final = 20
-_NUMBER: Final = r"^-?0*\.?\d{0,10}0*$|^-?0*\.\d{1,10}0*$"
+_NUMBER: Final = r"^-?0*\.?[0-9]{0,10}0*$|^-?0*\.[0-9]{1,10}0*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _judge(text: pl.DataFrame, table: RateTable) -> pl.DataFrame:
     read = text.with_columns(
         pl.col("valid_from").str.to_date("%Y-%m-%d", strict=False).alias("day"),
         pl.when(pl.col(value).str.contains(_NUMBER)).then(pl.col(value).cast(RATE, strict=False)).alias("number"),
-        pl.when(pl.col("tenor_days").str.contains(r"^\d{1,5}$"))
+        pl.when(pl.col("tenor_days").str.contains(r"^[0-9]{1,5}$"))
         .then(pl.col("tenor_days").cast(pl.Int32, strict=False))
         .alias("tenor"),
     )

@@ -255,6 +255,8 @@ def _us_short_sessions() -> dict[dt.date, tuple[dt.time, dt.time]]:
 
 def _short_session(row: dict[str, str]) -> tuple[dt.date, tuple[dt.time, dt.time]]:
     hours = dt.time.fromisoformat(row["open_new_york"]), dt.time.fromisoformat(row["close_new_york"])
+    if any(hour.tzinfo for hour in hours):
+        raise ValueError("an hour names an offset, expected the clock of New York")
     if hours[0] >= hours[1]:
         raise ValueError("the close is not after the open")
     return dt.date.fromisoformat(row["date"]), hours

@@ -37,8 +37,10 @@ _SEPARATOR: Final = ","
 _NO_ACTION: Final = {DIVIDEND: Decimal(0), SPLIT: Decimal(1)}
 _WIDE: Final = pl.Decimal(38, 20)
 _LONG: Final = r"^\s*-?[0-9]{1,12}\.[0-9]{9,20}\s*$"
-_DATE: Final = r"^(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?$"
-_STAMP: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
+_DATE: Final = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?$"
+_STAMP: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+)
 _FORMATS: Final = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z")
 
 
@@ -191,6 +193,6 @@ def _days() -> pl.Expr:
 def _instants() -> pl.Expr:
     text = pl.col(WHEN).str.strip_chars()
     plain = pl.when(text.str.contains(_STAMP)).then(text).str.replace(" ", "T").str.replace("Z$", "+0000")
-    zoned = pl.when(plain.str.contains(r"[+-]\d{2}:?\d{2}$")).then(plain).otherwise(plain + "+0000")
+    zoned = pl.when(plain.str.contains(r"[+-][0-9]{2}:?[0-9]{2}$")).then(plain).otherwise(plain + "+0000")
     tries = [zoned.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS]
     return pl.coalesce(tries).cast(TIMESTAMP)

@@ -133,6 +133,7 @@ def read_parquet(path: Path, size_bytes: int, *, daily: bool) -> Iterator[Bars]:
         line = 1
         try:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=names, use_threads=False):
+                batch.validate(full=True)  # of texts: Polars may take them as they are
                 frame = pl.DataFrame(pl.from_arrow(batch))
                 lines = pl.int_range(line, line + frame.height, dtype=pl.UInt32(), eager=True)
                 line += frame.height

@@ -60,9 +60,10 @@ def tables_of(path: Path) -> Iterator[Tables]:
                     shutil.copyfile(_beside(path, end), _beside(copy, end))
             with closing(sqlite3.connect(copy)) as connection:
                 yield Tables(connection, path)
-    except (sqlite3.Error, OSError, UnicodeError) as error:  # damage may show in the words of the error itself
+    # Damage may show in the words of the error itself, or ask for more memory than SQLite takes.
+    except (sqlite3.Error, OSError, UnicodeError, MemoryError) as error:
         raise SourceError(
-            f"the database cannot be read: {error}",
+            f"the database cannot be read: {str(error) or type(error).__name__}",
             where=str(path),
             next_step="check that the file is whole and may be read; a backup of it will do",
         ) from error

@@ -6,6 +6,7 @@ are told all the same. What is read belongs to the modules that know it.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -128,7 +129,8 @@ def parse_address(text: str) -> tuple[str, int]:
         If it is none.
 
     """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 0xFFFF:  # noqa: PLR2004 -- of TCP
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")  # of nothing would be every network
+    if not host or re.fullmatch("[0-9]{1,5}", port) is None or int(port) > 0xFFFF:  # noqa: PLR2004 -- of TCP
         raise ConfigurationError(f"{text!r} is no address to listen on", next_step="e.g. 127.0.0.1:9464")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host, int(port)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import csv
 import shutil
 import tempfile
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -17,6 +18,15 @@ from pipeline_defs.sources.asking.questions import ANSWER_SCHEMA, Dataset, Liste
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pipeline_defs.schema.batches import ImportBatch
+
+NUMBERS: Final = (
+    *("open", "high", "low", "close", "volume", "open_interest", "bid_price", "bid_size", "ask_price", "ask_size"),
+    "settlement_price",
+)
+"""Columns of observations that are read as they stand in a cell."""
 
 
 @cache
@@ -74,3 +84,53 @@ def check_answer(rows: pl.DataFrame, count: int | None = None) -> pl.DataFrame:
 def check_exact(told: Any, read: Decimal | None, name: str) -> None:
     """Hold a number that was read against the text it was read from."""
     assert read is None or Decimal(str(told)) == read, f"{name} {told!r} was read as {read}"
+
+
+def lines_of(data: bytes) -> list[str]:
+    """Cut a file into lines as editors count them, without an empty one behind the last end."""
+    return data.decode("utf-8", "replace").removesuffix("\n").split("\n")
+
+
+def check_cells(
+    batches: Iterable[ImportBatch],
+    lines: list[str],
+    columns: Sequence[str],
+    *,
+    separator: str = ",",
+    has_quotes: bool = True,
+    instant: Callable[[dict[str, str]], dt.datetime | None] | None = None,
+) -> None:
+    """Hold every number that was taken against the cell it came from, and its instant against the clock beside it.
+
+    Parameters
+    ----------
+    batches : iterable of ImportBatch
+        What was read.
+    lines : list of str
+        Of the file.
+    columns : sequence of str
+        What its cells hold, as observations call it.
+    separator : str
+        Between cells.
+    has_quotes : bool
+        Whether a cell may be quoted that has the separator in it.
+    instant : callable, optional
+        When the row of these cells was known; None where that is not known.
+
+    """
+    for batch in batches:
+        for row in batch.observations.iter_rows(named=True):
+            line = lines[row["line"] - 1].rstrip("\r")
+            cells = next(csv.reader([line], delimiter=separator)) if has_quotes else line.split(separator)
+            told = dict(zip(columns, (cell.strip(' "\ufeff') for cell in cells), strict=False))
+            for name in NUMBERS:
+                if name in told:
+                    check_exact(told[name], row[name], f"line {row['line']}: {name}")
+            if instant is not None and (expected := instant(told)) is not None:
+                assert row["timestamp"] == expected, f"line {row['line']}: {row['timestamp']} of {line!r}"
+
+
+def check_lines(batches: Iterable[ImportBatch], count: int, first: int) -> None:
+    """Hold what became of lines against their number: each is a row, or refused with a reason."""
+    told = [line for batch in batches for frame in (batch.observations, batch.rejects) for line in frame["line"]]
+    assert sorted(set(told)) == list(range(first, first + count)), f"lines {sorted(set(told))} of {count} from {first}"

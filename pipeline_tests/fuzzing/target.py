@@ -55,7 +55,7 @@ class Target:
         Whether coverage of Python code guides the search well; a parser that hands bytes to Polars or Arrow shows
         little of what it does, and is tried with damaged inputs alone.
     seconds : float, default 5
-        After which an input hangs.
+        Of the processor, after which an input hangs: a busy machine makes none.
     prepare : callable, optional
         Makes what is made once, such as a client, before the time of an input runs.
 
@@ -114,18 +114,18 @@ def files_of(folder: Path) -> list[Path]:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise `Hang` if the block takes longer: of Python code at once, of native code when it comes back."""
+    """Raise `Hang` if the block takes more of the processor: of Python at once, of native code when it comes back."""
 
     def ring(*_: object) -> None:
-        raise Hang(f"not done within {seconds:g} s")
+        raise Hang(f"not done within {seconds:g} processor seconds")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def fault_of(error: BaseException) -> str:

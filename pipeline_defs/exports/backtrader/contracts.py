@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -140,7 +140,7 @@ def read_sidecar(root: Path) -> Sidecar:
             where=str(root),
             next_step="name the folder that 'pipeline export --format backtrader' published",
         ) from None
-    except (ValueError, LookupError, TypeError, AttributeError, InvalidOperation) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ExportError(
             f"is not a whole sidecar: {type(error).__name__}: {error}",
             where=str(path),

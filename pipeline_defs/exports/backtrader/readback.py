@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 _BATCH_BYTES: Final = 32 << 20
 _HEADER_LINE: Final = f"{HEADER}\n".encode("ascii")
 _GREEKS_HEADER_LINE: Final = f"{GREEKS_HEADER}\n".encode("ascii")
-_STAMP: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-_FRACTION: Final = r"(\.\d{0,7}[1-9])?"
-_BAR: Final = rf"^{_STAMP}(,-?(0|[1-9]\d{{0,11}}){_FRACTION}){{4}},(0|[1-9]\d{{0,15}}){_FRACTION},(0|[1-9]\d{{0,15}})"
+_STAMP: Final = r"[0-9]{4}-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+_FRACTION: Final = r"(\.[0-9]{0,7}[1-9])?"
+_BAR: Final = (
+    rf"^{_STAMP}(,-?(0|[1-9][0-9]{{0,11}}){_FRACTION}){{4}},(0|[1-9][0-9]{{0,15}}){_FRACTION},(0|[1-9][0-9]{{0,15}})"
+)
 _LINE: Final = rf"{_BAR}$"
 """A line of a file: plain decimals, no zeros before or behind that say nothing."""
-_GREEKS_LINE: Final = rf"{_BAR}(,-?\d+(\.\d+)?(e-?\d+)?){{{len(GREEKS_COLUMNS)}}}$|{_BAR},{{{len(GREEKS_COLUMNS)}}}$"
+_GREEKS_LINE: Final = (
+    rf"{_BAR}(,-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?){{{len(GREEKS_COLUMNS)}}}$|{_BAR},{{{len(GREEKS_COLUMNS)}}}$"
+)
 """A line of an option with Greeks: all of them behind the bar, or none."""
 
 

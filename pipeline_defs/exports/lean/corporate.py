@@ -167,7 +167,7 @@ def check_map(text: str, ticker: str, where: str) -> None:
         If a row is not ``date,ticker[,exchange]``, dates do not ascend, or the last row names another ticker.
 
     """
-    rows = _rows(text, rf"\d{{8}},{TICKER}(?:,[A-Z])?", where)
+    rows = _rows(text, rf"[0-9]{{8}},{TICKER}(?:,[A-Z])?", where)
     if rows[-1][1] != ticker:
         raise LeanFormatError(f"the last row names {rows[-1][1]}, expected {ticker}", where=where)
 
@@ -192,7 +192,7 @@ def check_factors(text: str, where: str) -> None:
 
 
 def _factors(text: str, where: str) -> Sequence[list[str]]:
-    return _rows(text, rf"\d{{8}},{NUMBER},{NUMBER}(?:,{NUMBER})?", where)
+    return _rows(text, rf"[0-9]{{8}},{NUMBER},{NUMBER}(?:,{NUMBER})?", where)
 
 
 def _rows(text: str, pattern: str, where: str) -> Sequence[list[str]]:

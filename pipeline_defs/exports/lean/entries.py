@@ -26,15 +26,15 @@ from pipeline_defs.exports.lean.paths import TICKER, DataFile
 PERPETUAL: Final = "perp"
 """Stands for the contract month of a future that never expires."""
 
-_DATE: Final = r"(?P<date>\d{8})"
+_DATE: Final = r"(?P<date>[0-9]{8})"
 _RESOLUTION: Final = r"(?P<resolution>tick|second|minute)"
 _TICK_TYPE: Final = r"(?P<tick_type>trade|quote|openinterest)"
 _NAME: Final = rf"(?P<ticker>{TICKER})"
 _OPTION: Final = (
     r"(?P<style>american|european)_(?P<right>call|put)_"
-    r"(?P<strike>[1-9]\d*|(?:0|[1-9]\d*)\.\d*[1-9])_(?P<expiry>\d{8})"
+    r"(?P<strike>[1-9][0-9]*|(?:0|[1-9][0-9]*)\.[0-9]*[1-9])_(?P<expiry>[0-9]{8})"
 )
-_FUTURE: Final = rf"(?P<month>\d{{6}}|{PERPETUAL})(?:_(?P<expiry>\d{{8}}))?"
+_FUTURE: Final = rf"(?P<month>[0-9]{{6}}|{PERPETUAL})(?:_(?P<expiry>[0-9]{{8}}))?"
 
 
 @dataclass(frozen=True, slots=True)

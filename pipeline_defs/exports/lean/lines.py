@@ -21,10 +21,10 @@ TIME_FORMAT: Final = "%Y%m%d %H:%M"
 
 MILLISECONDS_OF_DAY: Final = 86_400_000
 
-NUMBER: Final = r"-?(?:0|[1-9]\d*)(?:\.\d+)?"
+NUMBER: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 """A decimal number in plain notation."""
 
-WHOLE: Final = r"-?(?:0|[1-9]\d*)"
+WHOLE: Final = r"-?(?:0|[1-9][0-9]*)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def line_pattern(security: SecurityType, resolution: Resolution, tick_type: Tick
         To be matched against the whole line.
 
     """
-    time = r"\d{8} (?:[01]\d|2[0-3]):[0-5]\d" if resolution.is_coarse else r"(?:0|[1-9]\d*)(?:\.\d+)?"
+    time = r"[0-9]{8} (?:[01][0-9]|2[0-3]):[0-5][0-9]" if resolution.is_coarse else r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
     price = WHOLE if security.is_scaled else NUMBER
     if tick_type is TickType.OPEN_INTEREST:
         return rf"{time},{NUMBER}"

@@ -37,7 +37,7 @@ _DERIVATIVE_STEP: Final = "0.05"
 _STEP: Final = "0.01"
 _FRACTION_STEP: Final = "0.00000001"
 
-_NUMBER_PATTERN: Final = rf"{NUMBER}(?:[eE][-+]?\d+)?"
+_NUMBER_PATTERN: Final = rf"{NUMBER}(?:[eE][-+]?[0-9]+)?"
 _FEWEST_FIELDS: Final = 8
 
 

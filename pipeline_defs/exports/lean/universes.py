@@ -32,9 +32,9 @@ _PRICES: Final = ",".join([NUMBER] * 4)
 _OPTIONAL: Final = rf"(?:{NUMBER})?"
 _GREEK_PATTERN: Final = rf"(?:,{_OPTIONAL}){{6}}"
 _PATTERNS: Final = {
-    "option": rf"\d{{8}},{NUMBER},[CP],{_PRICES},{_OPTIONAL},{_OPTIONAL}{_GREEK_PATTERN}",
+    "option": rf"[0-9]{{8}},{NUMBER},[CP],{_PRICES},{_OPTIONAL},{_OPTIONAL}{_GREEK_PATTERN}",
     "underlying": rf",,,{_PRICES},{_OPTIONAL},{_OPTIONAL}{_GREEK_PATTERN}",
-    "future": rf"\d{{6}},{_PRICES},{_OPTIONAL},{_OPTIONAL}",
+    "future": rf"[0-9]{{6}},{_PRICES},{_OPTIONAL},{_OPTIONAL}",
 }
 
 

@@ -139,7 +139,13 @@ class ManualCsvSource(Source):
             lines = 0
             for chunk in source.chunks():
                 lines += chunk.fields.height + chunk.unfit.height
-                read = read_rows(chunk.fields, source, index, contracts, request.underlying)
+                try:
+                    read = read_rows(chunk.fields, source, index, contracts, request.underlying)
+                except SourceError as error:
+                    if error.where is not None:
+                        raise
+                    # A column does not know its file.
+                    raise SourceError(error.what, where=str(source.path), next_step=error.next_step) from error
                 counts.append(_count(read.rows, index))
                 spool.add(_asked_for(read.rows, request))
                 refused += [read.refused, _unplaced(chunk.unfit.rename({"#line": "line"}), index)]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pyarrow import parquet as pq
+
 ENDINGS: Final = (".csv", ".parquet", *WORKBOOK_ENDINGS)
 """Of the names of files that are read."""
 
@@ -55,8 +57,9 @@ def read_columns(path: Path, separator: str, sheet: str | None = None) -> list[s
     if not _is_parquet(path):
         return read_header(path, separator)
     try:
-        return list(pl.read_parquet_schema(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        with _opened(path) as file:
+            return list(file.schema_arrow.names)
+    except _damage() as error:
         raise _unreadable(path, error) from error
 
 
@@ -93,13 +96,15 @@ def read_chunks(path: Path, columns: list[str], separator: str, sheet: str | Non
         yield from read_lines(path, columns, separator)
         return
     try:
-        rows = pl.scan_parquet(path).select(pl.len()).collect().item()
-        for offset in range(0, rows, _ROWS):
-            part = pl.scan_parquet(path).slice(offset, _ROWS).collect()
-            lines = pl.int_range(offset + 1, offset + 1 + part.height, dtype=pl.UInt32(), eager=True).alias(LINE)
-            yield Chunk(part.insert_column(0, lines), pl.DataFrame(schema=UNFIT_SCHEMA))
-    # Of some damage Polars panics, which is no Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        with _opened(path) as file:
+            first_line = 1
+            for batch in file.iter_batches(_ROWS):
+                batch.validate(full=True)  # of texts: Polars would take them as they are
+                part = pl.DataFrame(batch)
+                lines = pl.int_range(first_line, first_line + part.height, dtype=pl.UInt32(), eager=True).alias(LINE)
+                first_line += part.height
+                yield Chunk(part.insert_column(0, lines), pl.DataFrame(schema=UNFIT_SCHEMA))
+    except _damage() as error:
         raise _unreadable(path, error) from error
 
 
@@ -128,6 +133,23 @@ def line_text(fields: pl.DataFrame, separator: str) -> pl.Series:
 
 def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file by Arrow: Polars ends the process where a damaged one asks for more memory than there is."""
+    from pyarrow import parquet as pq  # noqa: PLC0415 -- only where a file is read
+
+    return pq.ParquetFile(path)
+
+
+def _damage() -> tuple[type[BaseException], ...]:
+    """List what is raised of damage; of some Polars panics, which is no Exception."""
+    import pyarrow as pa  # noqa: PLC0415 -- only where a file is read
+
+    return (
+        *(pa.ArrowException, OSError, MemoryError, UnicodeError),
+        *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+    )
 
 
 def _unreadable(path: Path, error: BaseException) -> SourceError:

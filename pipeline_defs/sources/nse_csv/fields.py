@@ -17,15 +17,16 @@ from pipeline_defs.schema.columns import PRICE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PRICE_FORM: Final = r"^-?\d{1,12}(\.\d{1,8})?$"
-_WHOLE_FORM: Final = r"^\d{1,18}(\.0+)?$"
-_TIME_FORM: Final = r"^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$"
+# Polars takes the digits of every script for \d, and turns only these ten into numbers.
+_PRICE_FORM: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,8})?$"
+_WHOLE_FORM: Final = r"^[0-9]{1,18}(\.0+)?$"
+_TIME_FORM: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 _DATE_FORMS: Final = {
-    "%d/%m/%Y": r"^\d{2}/\d{2}/\d{4}$",
-    "%Y-%m-%d": r"^\d{4}-\d{2}-\d{2}$",
-    "%Y%m%d": r"^\d{8}$",
-    "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}$",
-    "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d{2}$",
+    "%d/%m/%Y": r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$",
+    "%Y-%m-%d": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "%Y%m%d": r"^[0-9]{8}$",
+    "%d-%b-%Y": r"^[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4}$",
+    "%d-%b-%y": r"^[0-9]{1,2}-[A-Za-z]{3}-[0-9]{2}$",
 }
 
 

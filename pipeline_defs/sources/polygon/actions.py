@@ -5,6 +5,7 @@ Prices are stored as they were traded, so a backtest over a split needs to be to
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,6 @@ from pipeline_defs.sources.polygon.pages import all_pages, results_of
 from pipeline_defs.sources.polygon.tickers import checked_ticker
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from massive import RESTClient
@@ -256,10 +256,14 @@ def _text(row: dict[str, Any], key: str, what: str) -> str | None:
 
 
 def _date(row: dict[str, Any], key: str, what: str) -> dt.date:
-    day = pl.Series([str(row.get(key))]).str.to_date("%Y-%m-%d", strict=False).item()
-    if day is None:
+    text = str(row.get(key))
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        raise _unreadable(row, key, what) from None
+    if day.isoformat() != text:  # a week's day, say, which Polygon does not write
         raise _unreadable(row, key, what)
-    return day  # type: ignore[no-any-return] # a series of dates gives dates
+    return day
 
 
 def _unreadable(row: dict[str, Any], key: str, what: str) -> SchemaDriftError:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_DECIMAL: Final = r"^\d{1,12}(?:\.\d{1,8}0*)?$"
+_DECIMAL: Final = r"^[0-9]{1,12}(?:\.[0-9]{1,8}0*)?$"
 _MOST_BYTES: Final = 256 << 20
 """Of a file, packed and unpacked: several times the longest list of contracts there is."""
 
-_WHOLE: Final = r"^\d{1,18}(?:\.0+)?$"
+_WHOLE: Final = r"^[0-9]{1,18}(?:\.0+)?$"
 
 
 def read_table(path: Path, required: Collection[str], known: Collection[str] | None = None) -> tuple[pl.DataFrame, str]:
@@ -64,6 +64,7 @@ def read_table(path: Path, required: Collection[str], known: Collection[str] | N
     try:
         table = pl.read_csv(io.BytesIO(_unpacked(content, path)), infer_schema=False, encoding="utf8-lossy")
         table = table.rename({name: name.strip() for name in table.columns})
+    # Of bytes that only look like a zip, its modules raise more than they promise; Polars unpacks gzip by itself.
     except (pl.exceptions.PolarsError, *DAMAGE) as error:
         raise SourceError(
             f"is not a CSV with a header: {str(error).partition(chr(10))[0]}",

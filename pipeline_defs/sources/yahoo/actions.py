@@ -36,6 +36,7 @@ SPLIT: Final = "split"
 DIVIDEND: Final = "dividend"
 
 _EXACT: Final = Decimal(1).scaleb(-8)
+_MOST: Final = Decimal(10**12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +156,12 @@ def _ratio(event: dict[str, Any]) -> tuple[Decimal, str]:
     new, old = _decimal(event["numerator"]), _decimal(event["denominator"])
     if new <= 0 or old <= 0:
         raise ValueError(f"a ratio of {new}:{old}")
-    return _rounded(new / old), f"{new}:{old}"
+    return _kept(new / old), f"{new}:{old}"
 
 
 def _amount(event: dict[str, Any], currency: str, remark: str) -> tuple[Decimal, str]:
     amount = _decimal(event["amount"])
-    return _rounded(amount), f"{amount} {event.get('currency') or currency}{remark}"
+    return _kept(amount), f"{amount} {event.get('currency') or currency}{remark}"
 
 
 def _decimal(number: Any) -> Decimal:  # noqa: ANN401 -- whatever JSON gave
@@ -168,6 +169,12 @@ def _decimal(number: Any) -> Decimal:  # noqa: ANN401 -- whatever JSON gave
     if text is None:
         raise InvalidOperation(f"{number!r} is no number")
     return Decimal(text)
+
+
+def _kept(value: Decimal) -> Decimal:
+    if abs(value) >= _MOST:
+        raise ValueError(f"{value} is more than is kept")
+    return _rounded(value)
 
 
 def _rounded(value: Decimal) -> Decimal:

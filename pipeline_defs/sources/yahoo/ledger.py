@@ -75,7 +75,7 @@ class ActionLedger:
         try:
             content = json.loads(self.path(symbol).read_text(encoding="utf-8"))
             rows = [(symbol, dt.date.fromisoformat(row["ex_date"]), *_rest(row)) for row in content["actions"]]
-            until = content["until"] and dt.date.fromisoformat(content["until"])
+            until = None if content["until"] is None else dt.date.fromisoformat(content["until"])
             actions = pl.DataFrame(rows, schema=pl.Schema(_AS_TEXT), orient="row").cast({"value": PRICE})
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
             return Known(pl.DataFrame(schema=SOURCE_ACTION_SCHEMA))

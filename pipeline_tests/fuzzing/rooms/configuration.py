@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import polars as pl
 from pipeline_defs.alerting.alert import Alert, compose, without_secrets
 from pipeline_defs.alerting.collecting import EVERY_VARIABLE, every_seconds
 from pipeline_defs.alerting.mail import _port
+from pipeline_defs.backups.checksums import TableChecksum
+from pipeline_defs.backups.manifest import DatabaseEntry, FileEntry, Manifest, TreeEntry, _digest
 from pipeline_defs.errors import ConfigurationError
 from pipeline_defs.greeks.rate_files import read_rates
 from pipeline_defs.markets.expiries import _COLUMNS as RULE_COLUMNS
@@ -21,6 +24,8 @@ from pipeline_defs.markets.expiries import _rule
 from pipeline_defs.markets.market import _short_session
 from pipeline_defs.markets.session_tables import special_session
 from pipeline_defs.markets.tables import parse_table
+from pipeline_defs.operations.checks import parse_gib
+from pipeline_defs.operations.metrics import parse_address
 from pipeline_defs.orchestration.automation.alerts import _queues
 from pipeline_defs.orchestration.automation.alerts import _read as read_cursor
 from pipeline_defs.orchestration.partitions import (
@@ -189,6 +194,26 @@ def _alerts(data: bytes) -> None:
         assert "\n" not in compose(queue.waiting, queue.left_out).title
 
 
+def _listening(data: bytes) -> None:
+    host, port = parse_address(text_of(data))
+    assert host
+    assert 0 <= port < 1 << 16
+
+
+def _gib(data: bytes) -> None:
+    assert parse_gib(text_of(data)) >= 0
+
+
+def _backup(data: bytes) -> None:
+    """Read a backup's manifest, whose digest is made right first: plain damage dies at it."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        whole = json.loads(data)
+        data = json.dumps(whole | {"sha256": _digest(whole["backup"])}).encode()
+    manifest = Manifest.of_bytes(data, "manifest.json")
+    again = Manifest.of_bytes(manifest.to_bytes(), "again")
+    assert again.to_bytes() == manifest.to_bytes()
+
+
 def _market_table(columns: tuple[str, ...], convert: Callable[[dict[str, str]], Any]) -> Callable[[bytes], None]:
     def check(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
@@ -219,7 +244,37 @@ _UNIVERSE: Final = b"""polygon:
 _SPECIAL: Final = ("date", "segment", "open_ist", "close_ist", "kind", "source")
 _SHORT: Final = ("date", "open_new_york", "close_new_york", "source")
 
+_BACKUP: Final = Manifest(
+    "20251001T000000Z",
+    "2025-10-01T00:00:00+00:00",
+    "2025-10-01T00:01:00+00:00",
+    {"pg_dump": "18"},
+    (
+        DatabaseEntry(
+            *("warehouse", 18, None, {"1": "ab"}, ("reader",), (TableChecksum("public.loads", 2, "1 2"),)),
+            FileEntry("warehouse.dump", "00", 1),
+        ),
+    ),
+    (TreeEntry("catalogs", "/srv/catalogs", (FileEntry("a/b", "01", 2),)),),
+)
+
 TARGETS: Final = (
+    Target(
+        name="metrics-address",
+        reads=("operations.metrics:parse_address",),
+        check=_listening,
+        form="text",
+        seeds=(b"127.0.0.1:9464", b"[::1]:9464"),
+    ),
+    Target(name="gib", reads=("operations.checks:parse_gib",), check=_gib, form="text", seeds=(b"5", b"0.5")),
+    Target(
+        name="backup-manifest",
+        reads=("backups.manifest:of_bytes",),
+        check=_backup,
+        form="json",
+        seeds=(_BACKUP.to_bytes(),),
+        place="manifest.json",
+    ),
     Target(
         name="universe",
         reads=(

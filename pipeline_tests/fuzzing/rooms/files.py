@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import io
 import zipfile
-from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -19,11 +20,11 @@ from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
 from pipeline_defs.sources.nse_csv.layouts import LAYOUTS_BY_NAME, Layout
 from pipeline_defs.sources.terms.registry import READERS, read_terms
 from pipeline_defs.sources.zerodha.dumps import Dump, checked
-from pipeline_tests.fuzzing.helping import fresh, place
+from pipeline_tests.fuzzing.helping import check_cells, check_lines, fresh, lines_of, place
 from pipeline_tests.fuzzing.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline_defs.schema.batches import ImportBatch, Source
@@ -118,23 +119,22 @@ def _checked(source: Source, path: Path) -> list[ImportBatch]:
     return batches
 
 
-def _lines(data: bytes) -> list[str]:
-    """Cut a file into lines as editors count them, without an empty one behind the last end."""
-    return data.decode("utf-8", "replace").removesuffix("\n").split("\n")
-
-
-def _check_rows(batches: Iterable[ImportBatch], layout: Layout, data: bytes) -> None:
-    """Hold prices against the cells they came from, and stamps against the clock times beside them."""
-    lines = _lines(data)
+def _check_rows(batches: list[ImportBatch], layout: Layout, data: bytes) -> None:
+    """Hold numbers against the cells they came from, and stamps against the clock times beside them."""
+    zone = dt.timedelta(hours=5.5)
+    lines = lines_of(data)
+    check_cells(batches, lines, layout.columns, has_quotes=False)
     for batch in batches:
-        for line, close, stamp in batch.observations.select("line", "close", "timestamp").rows():
+        for line, stamp in batch.observations.select("line", "timestamp").rows():
             cells = [cell.strip(' "\r\ufeff') for cell in lines[line - 1].split(",")]
-            told = cells[layout.columns.index("close")]
-            assert Decimal(told) == close, f"line {line}: {told!r} was read as {close}"
+            if layout.has("date"):
+                day = dt.datetime.strptime(cells[layout.columns.index("date")], layout.date_format)  # noqa: DTZ007
+                assert (stamp + zone).date() == day.date(), f"line {line}: {stamp}"
             if layout.has("time"):
-                day, time = (cells[layout.columns.index(name)] for name in ("date", "time"))
-                at = dt.datetime.strptime(f"{day} {time}", f"{layout.date_format} %H:%M:%S")  # noqa: DTZ007
-                assert stamp + dt.timedelta(hours=5.5) >= at.replace(tzinfo=dt.UTC), f"line {line}: known before {at}"
+                clock = dt.datetime.strptime(cells[layout.columns.index("time")], "%H:%M:%S")  # noqa: DTZ007
+                late = (stamp + zone).replace(tzinfo=None) - dt.datetime.combine((stamp + zone).date(), clock.time())
+                most = dt.timedelta(seconds=max(layout.bar_seconds - 1, 0))
+                assert dt.timedelta() <= late <= most, f"line {line}: {stamp} of {clock:%H:%M:%S}"
 
 
 def _nse(name: str) -> Target:
@@ -144,7 +144,7 @@ def _nse(name: str) -> Target:
         path = place(file, data)
         batches = _checked(NseCsvSource(), path)
         read = sum(batch.rows_read for batch in batches)
-        count = len(_lines(data)) - (1 if layout.header is not None else 0)
+        count = len(lines_of(data)) - (1 if layout.header is not None else 0)
         if any((batch.rejects["line"] == 0).any() for batch in batches):
             return  # the file as a whole was refused, as one
         assert read >= count, f"{read} rows of {count} lines: some were lost"
@@ -242,32 +242,47 @@ bar_seconds = 0
 _TICKS: Final = b"when;last;n\n2023-10-05 09:31:00;310.5;100\n2023-10-05 09:31:00.5;310.51;0.5\n"
 
 
-def _plain_file(data: bytes) -> None:
-    batches = _checked(ManualCsvSource(), place("plain.csv", data))
-    for batch in batches:
-        lines = _lines(data)
-        for line, close in batch.observations.select("line", "close").rows():
-            told = lines[line - 1]
-            assert any(_is(cell, close) for cell in told.split(",")), f"line {line}: {close} is not in {told!r}"
+def _own_file(
+    file: str,
+    instant: Callable[[dict[str, str]], dt.datetime | None],
+    *,
+    mapping: bytes | None = None,
+    separator: str = ",",
+) -> Callable[[bytes], None]:
+    """Read a file of one's own: no line is lost, no number changed, no instant shifted."""
 
-
-def _is(cell: str, value: Decimal) -> bool:
-    try:
-        return Decimal(cell.strip(' "\r')) == value
-    except InvalidOperation:
-        return False
-
-
-def _mapped(mapping: bytes, seed: bytes, file: str) -> Any:
     def check(data: bytes) -> None:
         path = place(file, data)
-        path.with_suffix(".mapping.toml").write_bytes(mapping)
+        if mapping is not None:
+            path.with_suffix(".mapping.toml").write_bytes(mapping)
         batches = _checked(ManualCsvSource(), path)
-        assert all(batch.observations["close"].null_count() == 0 for batch in batches)
-        starts = pl.concat(batch.observations.select("timestamp") for batch in batches)["timestamp"]
-        assert all(stamp.year < 2200 for stamp in starts)
+        lines = lines_of(data)
+        if len(lines) > 1 or lines[0].strip():
+            check_lines(batches, len(lines) - 1, 2)
+        header = next(csv.reader([lines[0].strip("\r\ufeff")], delimiter=separator))
+        columns = [_MEANING.get(name, name) for name in header]
+        check_cells(batches, lines, columns, separator=separator, instant=instant)
 
-    return check, seed
+    return check
+
+
+_MEANING: Final = {"O": "open", "H": "high", "L": "low", "C": "close", "Vol": "volume", "last": "close", "n": "volume"}
+"""Columns of the seeds, as their mappings name them."""
+
+
+def _iso(cells: dict[str, str]) -> dt.datetime | None:
+    """Read a stamp with its offset; a date alone is the end of its session."""
+    return dt.datetime.fromisoformat(cells["timestamp"]) if len(cells["timestamp"]) > 10 else None
+
+
+def _minute_end(cells: dict[str, str]) -> dt.datetime:
+    begun = dt.datetime.strptime(f"{cells['Date']} {cells['Time']} +0530", "%d/%m/%Y %H:%M %z")
+    return begun + dt.timedelta(minutes=1)
+
+
+def _new_york(cells: dict[str, str]) -> dt.datetime:
+    stamp = dt.datetime.fromisoformat(cells["when"])
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=ZoneInfo("America/New_York"))
 
 
 def _mapping(data: bytes) -> None:
@@ -335,7 +350,7 @@ def _terms(name: str) -> Target:
         lines = [*delivery.statements["line"], *delivery.refused["line"]]
         assert len(set(lines)) == len(lines)
         if b'"' not in data and b"\r" not in data:
-            count = sum(1 for line in _lines(data)[1:] if line)
+            count = sum(1 for line in lines_of(data)[1:] if line)
             assert len(lines) >= count, f"{len(lines)} of {count} lines"
         if name == "kite":
             checked(data)
@@ -380,7 +395,7 @@ TARGETS: Final = (
     Target(
         name="manual_csv-plain",
         reads=_MANUAL,
-        check=_plain_file,
+        check=_own_file("plain.csv", _iso),
         form="lines",
         seeds=(_PLAIN, _PAIR),
         place="plain.csv",
@@ -389,7 +404,7 @@ TARGETS: Final = (
     Target(
         name="manual_csv-mapped",
         reads=_MANUAL,
-        check=_mapped(_MAPPING, _OWN, "own.csv")[0],
+        check=_own_file("own.csv", _minute_end, mapping=_MAPPING),
         form="lines",
         seeds=(_OWN,),
         place="own.csv",
@@ -398,7 +413,7 @@ TARGETS: Final = (
     Target(
         name="manual_csv-ticks",
         reads=_MANUAL,
-        check=_mapped(_TICKS_MAPPING, _TICKS, "ticks.csv")[0],
+        check=_own_file("ticks.csv", _new_york, mapping=_TICKS_MAPPING, separator=";"),
         form="lines",
         seeds=(_TICKS,),
         place="ticks.csv",

@@ -162,7 +162,7 @@ def _catalog_key(data: bytes) -> None:
     first, last = month_dates(month)
     assert first.day == 1
     assert first <= last
-    assert f"{first:%Y-%m}" == month
+    assert first.isoformat()[:7] == month
     assert underlying
 
 

@@ -156,6 +156,17 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path: Path) -> None:
         read(path)
 
 
+def test_a_parquet_file_with_a_text_that_is_none_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    frame = pl.DataFrame([dict(zip(HEADER.split(","), ROW.split(","), strict=True))])
+    frame.write_parquet(path, compression="uncompressed")
+    assert only(tmp_path).observations.height == 1
+    path.write_bytes(path.read_bytes().replace(b"NIFTY", b"NIF\xc3\x28"))
+
+    with pytest.raises(SourceError, match=r"mine\.parquet: cannot be read as Parquet"):
+        read(path)
+
+
 def test_other_files_are_told_and_hidden_ones_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "mine.csv", HEADER, ROW)
     write(tmp_path / "sub" / "book.ods", "x")

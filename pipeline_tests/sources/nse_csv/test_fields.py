@@ -67,6 +67,12 @@ def test_anything_but_a_plain_decimal_is_refused(text: str) -> None:
     assert one_price(text) is None
 
 
+@pytest.mark.parametrize("text", ["\uff13", "1\u0661", "\u0967\u0968"])
+def test_a_digit_of_another_script_is_none_since_it_would_become_a_blank(text: str) -> None:
+    assert pl.DataFrame({"x": [text]}).select(price=is_price("x"), whole=is_whole("x")).row(0) == (False, False)
+    assert seconds_of_day(pl.Series([f"09:1{text[-1]}:00"])).to_list() == [None]
+
+
 @given(st.text(max_size=12))
 def test_no_text_is_read_as_another_value(text: str) -> None:
     value = one_price(text)

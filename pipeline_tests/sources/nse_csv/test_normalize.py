@@ -115,6 +115,8 @@ class TestMinutes:
             ({"high": "99", "open": "99.5", "close": "99.5"}, "high_below_low"),
             ({"open": "101.05"}, "price_outside_range"),
             ({"close": "99.9"}, "price_outside_range"),
+            ({"close": "\uff13"}, "bad_price"),
+            ({"volume": "\uff17\uff15"}, "bad_quantity"),
             ({"volume": ""}, "bad_quantity"),
             ({"volume": "-75"}, "bad_quantity"),
             ({"volume": "75.5"}, "bad_quantity"),

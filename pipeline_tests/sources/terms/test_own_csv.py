@@ -50,6 +50,7 @@ def test_a_line_without_a_date_takes_the_one_given(tmp_path: Path) -> None:
     [
         ("2025-09-01,FUT,NIFTY,2025-09-30,,", "it says nothing new about the contract"),
         ("2025-09-01,FUT,NIFTY,2025-09-30,7.5,", "lot_size cannot be read"),
+        ("2025-09-01,FUT,NIFTY,2025-09-30,\uff17\uff15,", "lot_size cannot be read"),
         ("1 Sep 2025,FUT,NIFTY,2025-09-30,75,", "the date from which it is valid is missing or no date"),
         ("2025-09-01,FUT,NIFTY,2025-09-30,75,soon", "new_expiry cannot be read"),
         ("2025-09-01,FUT,NIFTY,2025-09-30,0,", "a size is not positive"),

@@ -59,7 +59,10 @@ def test_a_date_that_is_not_the_files_own_is_refused(tmp_path: Path) -> None:
         read_terms("udiff", write(tmp_path), dt.date(2025, 9, 3))
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is not a CSV"), (b"PK\x03\x04broken", "is not a CSV")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is not a CSV"), (b"PK\x03\x04broken", "is not a CSV"), (b"\x1f\x8bno gzip", "is not a CSV")],
+)
 def test_what_is_no_csv_is_said_so(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "day.csv"
     file.write_bytes(content)
