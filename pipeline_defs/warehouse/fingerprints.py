@@ -18,6 +18,8 @@ import polars as pl
 from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import psycopg
 
     from pipeline_defs.warehouse.partitions import Partition
@@ -95,6 +97,16 @@ def take_fingerprint(rows: pl.DataFrame) -> Fingerprint:
     """
     volume = _exact_sum(rows["volume"]) if "volume" in rows.columns else Decimal(0)
     return Fingerprint(_row_hashes(rows), Decimal(rows["close"].sum() or 0), volume)
+
+
+def join_fingerprints(parts: Iterable[Fingerprint]) -> Fingerprint:
+    """Fingerprint a partition from its slices, in the order of its key."""
+    hashes: list[Words] = [np.zeros(0, dtype=np.uint64)]
+    close_sum, volume_sum = Decimal(0), Decimal(0)
+    for part in parts:
+        hashes.append(part.hashes)
+        close_sum, volume_sum = close_sum + part.close_sum, volume_sum + part.volume_sum
+    return Fingerprint(np.concatenate(hashes), close_sum, volume_sum)
 
 
 def _exact_sum(sizes: pl.Series) -> Decimal:

@@ -27,7 +27,7 @@ from pipeline_defs.warehouse.loads import begin_load, finish_load, record_delive
 from pipeline_defs.warehouse.merging import MergeCounts, bring_in_line
 from pipeline_defs.warehouse.partitions import Partition
 from pipeline_defs.warehouse.reports import LoadReport
-from pipeline_defs.warehouse.rows import refuse_parts_of_whole_units, rows_of_table
+from pipeline_defs.warehouse.rows import PartitionRows, refuse_parts_of_whole_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,7 +269,7 @@ def _store(
         status, message = "empty", batch.empty_reason
     else:
         refuse_forgotten(session, partition)
-        rows = rows_of_table(partition, batch.observations, ids, pl.lit(load_id, pl.Int64()))
+        rows = PartitionRows.of(partition, batch.observations, ids, load_id)
         counts = bring_in_line(session, partition, rows, load_id=load_id, underlying=batch.underlying)
         store_actions(session, batch, ids, source=partition.source, load_id=load_id)
     if partition.table == "options_ticks" and (counts.stored or counts.corrected or counts.retired):

@@ -20,6 +20,7 @@ from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS, OBSERVATION_COLUMNS
 from pipeline_defs.warehouse.fingerprints import (
     Fingerprint,
     forget_fingerprint,
+    join_fingerprints,
     read_fingerprint,
     take_fingerprint,
     write_fingerprint,
@@ -29,6 +30,8 @@ from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
     import psycopg
+
+    from pipeline_defs.warehouse.rows import PartitionRows
 
 _MEASURES: Final = tuple(column.name for column in MEASUREMENT_COLUMNS)
 _COLUMNS: Final = tuple(column.name for column in OBSERVATION_COLUMNS)
@@ -124,7 +127,7 @@ SELECT gone.*, %(load_id)s, 'retired' FROM gone
 
 
 def bring_in_line(
-    connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, load_id: int, underlying: str | None
+    connection: psycopg.Connection, partition: Partition, rows: PartitionRows, *, load_id: int, underlying: str | None
 ) -> MergeCounts:
     """Make a partition hold what a load read.
 
@@ -135,8 +138,8 @@ def bring_in_line(
         load are written already.
     partition : Partition
         What may be touched.
-    rows : polars.DataFrame
-        Columns of the table (those without any value may be absent), sorted by its key.
+    rows : PartitionRows
+        What the load read.
     load_id : int
         This load.
     underlying : str or None
@@ -149,10 +152,10 @@ def bring_in_line(
     """
     if partition.window is not None:
         return _merge_window(connection, partition, rows)
-    incoming = take_fingerprint(rows)
+    incoming = join_fingerprints(take_fingerprint(part) for part in rows.slices())
     known = read_fingerprint(connection, partition)
     if known is None and _ask(connection, partition, _IS_EMPTY):
-        copy_in(connection, partition.table, rows, typed=True)
+        _copy_in(connection, partition.table, rows)
         write_fingerprint(connection, partition, incoming)
         return MergeCounts(rows.height, 0, 0, 0)
     counts = None if known is None else _merge_differing(connection, partition, rows, incoming, known)
@@ -166,7 +169,7 @@ def bring_in_line(
     return counts
 
 
-def _merge_window(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame) -> MergeCounts:
+def _merge_window(connection: psycopg.Connection, partition: Partition, rows: PartitionRows) -> MergeCounts:
     """Bring a part of a partition in line; a fingerprint of the whole says nothing of it.
 
     It takes nothing away, since each instrument may speak of a part of its own: what vanished is retired by the load of
@@ -174,7 +177,7 @@ def _merge_window(connection: psycopg.Connection, partition: Partition, rows: pl
     """
     forget_fingerprint(connection, partition)
     if _ask(connection, partition, _IS_EMPTY):
-        copy_in(connection, partition.table, rows, typed=True)
+        _copy_in(connection, partition.table, rows)
         return MergeCounts(rows.height, 0, 0, 0)
     few = _prepare(connection, few=False)
     corrected = _stage(connection, partition, rows, few=few)
@@ -212,14 +215,14 @@ def find_differing(incoming: Fingerprint, known: Fingerprint) -> tuple[pl.Series
 def _merge_differing(
     connection: psycopg.Connection,
     partition: Partition,
-    rows: pl.DataFrame,
+    rows: PartitionRows,
     incoming: Fingerprint,
     known: Fingerprint,
 ) -> MergeCounts | None:
     """Send only what differs; None, with nothing changed, if rows vanished and all must be looked at."""
     mask, missing = find_differing(incoming, known)
     differing = rows.filter(mask)
-    if differing.is_empty() and not missing:
+    if not differing.height and not missing:
         return MergeCounts(0, rows.height, 0, 0)
     few = _prepare(connection, few=differing.height * MANY < rows.height)
     corrected = _stage(connection, partition, differing, few=few)
@@ -233,7 +236,7 @@ def _merge_differing(
 def _merge_all(
     connection: psycopg.Connection,
     partition: Partition,
-    rows: pl.DataFrame,
+    rows: PartitionRows,
     before: int,
     load: dict[str, Any],
 ) -> MergeCounts:
@@ -255,10 +258,10 @@ def _prepare(connection: psycopg.Connection, *, few: bool) -> bool:
     return bool(row[0] == "off")
 
 
-def _stage(connection: psycopg.Connection, partition: Partition, rows: pl.DataFrame, *, few: bool) -> int:
+def _stage(connection: psycopg.Connection, partition: Partition, rows: PartitionRows, *, few: bool) -> int:
     """Send rows and set those apart that differ from the stored ones; give the number of corrections."""
     connection.execute(partition.statement("CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP"))
-    copy_in(connection, "incoming", rows, typed=True)
+    _copy_in(connection, "incoming", rows)
     connection.execute("ANALYZE incoming")
     join, places = (_LOOK_UP, _PLACES) if few else (_COMPARE, "NULL::tid AS place, NULL::oid AS part")
     find = _FIND_DIFFERENCES.replace("{join}", join).replace("{places}", places)
@@ -293,6 +296,11 @@ def _correct(connection: psycopg.Connection, partition: Partition, *, few: bool)
     ).rowcount
     connection.execute(_INDEX_SCANS, ["on", "on"])
     return changed
+
+
+def _copy_in(connection: psycopg.Connection, table: str, rows: PartitionRows) -> None:
+    for part in rows.slices():
+        copy_in(connection, table, part, typed=True)
 
 
 def _ask(connection: psycopg.Connection, partition: Partition, question: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -11,11 +12,74 @@ from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline_defs.schema.batches import ImportBatch
     from pipeline_defs.schema.day_batches import DayBatch
     from pipeline_defs.warehouse.partitions import Partition
 
+SLICE_ROWS: Final = 1 << 18
+"""Rows of a table are made so many at a time: they take more memory than the observations they are made of."""
+
 _MOST_DIGITS: Final = 38
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartitionRows:
+    """Observations that are made rows of their table, in the order of its key, a slice at a time.
+
+    Parameters
+    ----------
+    partition : Partition
+        Names table, source and resolution.
+    observations : polars.DataFrame
+        Of a batch.
+    ids : polars.Series
+        Instrument id of each contract key.
+    load_id : int
+        The load of all rows.
+    positions : polars.Series
+        Which of the observations, in the order of the key.
+    types : dict of str to polars.DataType
+        Columns of the table that have any value in all of the observations, and their types.
+
+    """
+
+    partition: Partition
+    observations: pl.DataFrame
+    ids: pl.Series
+    load_id: int
+    positions: pl.Series
+    types: dict[str, pl.DataType]
+
+    @classmethod
+    def of(cls, partition: Partition, observations: pl.DataFrame, ids: pl.Series, load_id: int) -> PartitionRows:
+        """Order the observations and decide on their types, which are the same in every slice."""
+        keys = observations.select("timestamp", ids.gather(observations["contract_key"]).alias("id"), "sequence")
+        positions = keys.select(pl.arg_sort_by("timestamp", "id", "sequence")).to_series()
+        return cls(partition, observations, ids, load_id, positions, _types(partition, observations))
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return self.positions.len()
+
+    def filter(self, mask: pl.Series) -> PartitionRows:
+        """Leave rows out; the others keep order and types."""
+        return replace(self, positions=self.positions.filter(mask))
+
+    def slices(self) -> Iterator[pl.DataFrame]:
+        """Make the rows.
+
+        Yields
+        ------
+        polars.DataFrame
+            At most `SLICE_ROWS` rows; without columns that have no value anywhere.
+
+        """
+        for start in range(0, self.height, SLICE_ROWS):
+            part = self.observations[self.positions.slice(start, SLICE_ROWS)]
+            yield _rows(self.partition, part, self.ids, pl.lit(self.load_id, pl.Int64()), self.types)
 
 
 def rows_of_table(partition: Partition, observations: pl.DataFrame, ids: pl.Series, load_id: pl.Expr) -> pl.DataFrame:
@@ -38,24 +102,38 @@ def rows_of_table(partition: Partition, observations: pl.DataFrame, ids: pl.Seri
         Columns without any value are left out.
 
     """
-    given = [column.name for column in observations if column.null_count() < column.len()]
-    rows = observations.select(given).with_columns(
+    rows = _rows(partition, observations, ids, load_id, _types(partition, observations))
+    return rows.sort("timestamp", "instrument_id", "sequence")
+
+
+def _rows(
+    partition: Partition, observations: pl.DataFrame, ids: pl.Series, load_id: pl.Expr, types: dict[str, pl.DataType]
+) -> pl.DataFrame:
+    rows = observations.with_columns(
         ids.gather(observations["contract_key"]).alias("instrument_id"),
         pl.lit(partition.bar_seconds, pl.Int32()).alias("bar_seconds"),
         pl.lit(partition.source).alias("source"),
         load_id.alias("load_id"),
     )
-    types = OBSERVATION_TABLES[partition.table].polars_schema()
-    rows = rows.select(_typed(rows[name], dtype) for name, dtype in types.items() if name in rows.columns)
-    return rows.sort("timestamp", "instrument_id", "sequence")
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in types.items())
 
 
-def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Give a column the table's type; sizes that are whole numbers, all of them, keep no decimals, not even zeros."""
+def _types(partition: Partition, observations: pl.DataFrame) -> dict[str, pl.DataType]:
+    """Choose the columns of the table that get a value, and their types."""
+    empty = {column.name for column in observations if column.null_count() == column.len()}
+    return {
+        name: _type(observations[name], dtype) if name in observations.columns else dtype
+        for name, dtype in OBSERVATION_TABLES[partition.table].polars_schema().items()
+        if name not in empty
+    }
+
+
+def _type(column: pl.Series, dtype: pl.DataType) -> pl.DataType:
+    """Give the table's type; sizes that are whole numbers, all of them, keep no decimals, not even zeros."""
     is_whole = isinstance(dtype, pl.Decimal) and (
         column.dtype.is_integer() or (column.name in SIZES and bool((column % 1 == 0).all()))
     )
-    return column.cast(pl.Decimal(_MOST_DIGITS, 0) if is_whole else dtype)
+    return pl.Decimal(_MOST_DIGITS, 0) if is_whole else dtype
 
 
 def refuse_parts_of_whole_units(batch: ImportBatch | DayBatch, where: str) -> None:

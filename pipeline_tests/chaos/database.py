@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "postgres"
         self._door: Proxy | None = None
+        self._restarting = threading.Lock()
 
     def __enter__(self) -> Self:
         """Start it, with a migrated template."""
@@ -96,16 +98,17 @@ class Database:
     # What may happen to it.
 
     def restart(self, *, immediately: bool) -> None:
-        """Stop it, as a crash does or in order, and start it again."""
-        found = embedded.status(self._folder).postmaster
-        if found is not None and immediately:
-            os.kill(found.pid, signal.SIGQUIT)
-            deadline = time.monotonic() + 20
-            while embedded.status(self._folder).postmaster is not None and time.monotonic() < deadline:
-                time.sleep(0.02)
-        elif found is not None:
-            embedded.stop(self._folder)
-        self.start()
+        """Stop it, as a crash does or in order, and start it again; one restart after the other."""
+        with self._restarting:
+            found = embedded.status(self._folder).postmaster
+            if found is not None and immediately:
+                os.kill(found.pid, signal.SIGQUIT)
+                deadline = time.monotonic() + 20
+                while embedded.status(self._folder).postmaster is not None and time.monotonic() < deadline:
+                    time.sleep(0.02)
+            elif found is not None:
+                embedded.stop(self._folder)
+            self.start()
 
     def cut(self) -> None:
         """Cut every connection that goes through the door."""

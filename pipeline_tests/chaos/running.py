@@ -346,8 +346,11 @@ class World:
 
     def _make_trouble(self, event: Trouble) -> None:
         """Let it go wrong; what cannot go wrong since the server is down already does not."""
-        with contextlib.suppress(psycopg.OperationalError):
-            self._trouble(event)
+        try:
+            with contextlib.suppress(psycopg.OperationalError):
+                self._trouble(event)
+        except Exception as error:  # noqa: BLE001 -- in a thread of its own nobody else would hear of it
+            self._say(f"{event.kind} could not be made: {error}")
 
     def _trouble(self, event: Trouble) -> None:
         database, objects = self._engine.database, self._engine.objects

@@ -378,3 +378,19 @@ def test_the_landing_folder_may_be_elsewhere(
     )
 
     assert result.success
+
+
+def test_a_table_of_which_no_file_came_is_done_without_rows_and_with_the_reason(
+    land: Land, tiny_sample: GeneratedSample, materialize: Materialize, instance: dg.DagsterInstance
+) -> None:
+    shutil.rmtree(land(tiny_sample) / "cm_bhavcopy")
+
+    run = materialize(DAILY, DAY)
+
+    assert run.succeeded, run.failures
+    metadata = run.metadata["nse_csv/equity_daily"]
+    assert metadata["empty_reason"] == "nothing was delivered for this table"
+    assert (metadata["rows_read"], metadata["dagster/partition_row_count"]) == (0, 0)
+    # A backfill is complete when every partition it asked for is there, and failed when one never came.
+    assert instance.get_materialized_partitions(table_key("nse_csv", "equity_daily")) == {DAY}
+    assert all(check.passed for check in run.checks if check.blocking)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_defs.errors import WarehouseError
 from pipeline_defs.warehouse import loading, merging
+from pipeline_defs.warehouse import rows as table_rows
 from pipeline_tests.warehouse.deliveries import Delivery, make_batch
 
 if TYPE_CHECKING:
@@ -71,3 +72,29 @@ def test_a_row_that_is_gone_when_it_is_to_be_corrected_ends_the_import(
         load(make_batch(Delivery([("A", 1, "11"), ("B", 1, "21")])))
 
     assert ask("SELECT close::int FROM options_ticks ORDER BY 1") == [(10,), (20,)]
+
+
+def test_rows_in_slices_are_stored_corrected_left_alone_and_retired_as_at_once(
+    load: Callable[..., LoadReport], ask: Callable[..., list[tuple[Any, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = (
+        "SELECT timestamp, instrument_id, sequence, close, volume, open_interest FROM options_ticks ORDER BY 1, 2, 3"
+    )
+    prints = "SELECT rows, close_sum, volume_sum, row_hashes FROM partition_fingerprints"
+    many = [(f"C{contract}", minute, "100.05") for contract in range(7) for minute in range(1, 30)]
+    changed = [(name, minute, "99.95" if minute == 5 else price) for name, minute, price in many]
+
+    def versions() -> list[Any]:
+        found: list[Any] = []
+        for delivered in (many, changed, changed, [*changed[:50], *changed[60:]]):
+            report = load(make_batch(Delivery(delivered)))
+            counts = (report.stored, report.unchanged, report.corrected, report.retired)
+            found += [counts, ask(state), ask(prints)]
+        return found
+
+    monkeypatch.setattr(table_rows, "SLICE_ROWS", 11)
+    sliced = versions()
+    assert list(sliced[::3]) == [(203, 0, 0, 0), (0, 196, 7, 0), (0, 203, 0, 0), (0, 193, 0, 10)]
+    monkeypatch.setattr(table_rows, "SLICE_ROWS", 1_000_000)
+    # What is stored now says the same of all its rows, however they were sent.
+    assert versions()[3:] == sliced[3:]

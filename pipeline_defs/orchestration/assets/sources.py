@@ -62,6 +62,8 @@ _USUAL_WITHIN_DAYS: Final = 10
 RETRIES: Final = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL)
 """Of an API that could not be asked, after its own patience was at an end; a refusal is never repeated."""
 
+_NOT_DELIVERED: Final = "nothing was delivered for this table"
+
 
 def build_source_assets(source: str) -> dg.AssetsDefinition:
     """Make the assets of one source.
@@ -115,7 +117,9 @@ def build_source_assets(source: str) -> dg.AssetsDefinition:
             own = reports.get(table, [])
             if table not in tables:
                 continue
-            if own and all(report.status != "rejected" for report in own):
+            # Files of other tables came: that none came of this one is an answer, too, and no partition left undone.
+            is_answered = bool(own) or entry.source_type != "api"
+            if is_answered and all(report.status != "rejected" for report in own):
                 yield _materialized(opened, partition, own, seconds)
             yield _delivered(opened, partition, was_delivered=bool(own))
         with failures_explained():
@@ -182,6 +186,8 @@ def _materialized(
     warehouse: Warehouse, partition: evidence.Partition, reports: list[LoadReport], seconds: float
 ) -> dg.MaterializeResult[Any]:
     content_hash, metadata = describe_partition(warehouse, partition, reports, seconds)
+    if not reports:
+        metadata["empty_reason"] = _NOT_DELIVERED
     return dg.MaterializeResult(
         asset_key=table_key(partition.source, partition.table),
         data_version=dg.DataVersion(content_hash),
@@ -202,7 +208,7 @@ def _delivered(warehouse: Warehouse, partition: evidence.Partition, *, was_deliv
         check_name=DELIVERED,
         passed=was_delivered or before is None,
         severity=dg.AssetCheckSeverity.WARN,
-        description="delivered" if was_delivered else "nothing was delivered for this table",
+        description="delivered" if was_delivered else _NOT_DELIVERED,
         metadata={
             "expected": "nothing in particular" if before is None else f"rows, as on {before}",
             "found": "rows" if was_delivered else "none",

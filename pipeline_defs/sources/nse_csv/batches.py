@@ -150,7 +150,7 @@ def _with_texts(rejects: pl.DataFrame, parts: list[Part]) -> pl.DataFrame:
     """Look up the lines of rows refused because of other rows."""
     found = [pl.DataFrame(schema=REJECT_SCHEMA)]
     for part in parts if rejects.height else []:
-        lines = part.fields.join(rejects, on=_PLACE, how="inner", maintain_order="left")
+        lines = part.lines().join(rejects, on=_PLACE, how="inner", maintain_order="left")
         found.append(line_texts(lines, part.layout.columns).select(list(REJECT_SCHEMA)))
     return pl.concat(found)
 

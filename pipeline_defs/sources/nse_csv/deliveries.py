@@ -25,7 +25,7 @@ from pipeline_defs.sources.nse_csv.products import read_names
 from pipeline_defs.sources.nse_csv.reasons import BLANK_LINE, EMPTY_FILE, OTHER_PRODUCT, UNSAFE_MEMBER_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pipeline_defs.schema.deliveries import RawArchive
     from pipeline_defs.sources.nse_csv.archives import Archives
@@ -37,6 +37,8 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 4096
 _DEFAULT_LAYOUT: Final = "gdfl-minute"
 _RESOLUTIONS: Final = {TICK: "tick", MINUTE: "minute", DAY: "daily"}
+SLICE_LINES: Final = 1 << 18
+"""A portion is given as soon as it has so many lines: text takes twice the memory of the rows made of it."""
 _COPY_MARK: Final = re.compile(r" ?\(\d+\)(?=\.|$)")
 """What a browser adds to the name of a second download."""
 
@@ -52,8 +54,25 @@ class _Head:
 
 
 @dataclass(frozen=True, slots=True)
+class _Taken:
+    """A file that has lines of a layout."""
+
+    layout: Layout
+    field_count: int
+    body: FileBody
+
+    def reader(self, readers: dict[tuple[str, int], LineReader]) -> LineReader:
+        """Find the reader of such lines, or make it."""
+        key = (self.layout.name, self.field_count)
+        if key not in readers:
+            beyond = (f"{BEYOND}{position}" for position in range(self.field_count - len(self.layout.columns)))
+            readers[key] = LineReader((*self.layout.columns, *beyond))
+        return readers[key]
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
-    """All data lines of one layout in one portion of the input, as text.
+    """The data lines of one layout in one portion of the input, as text.
 
     Parameters
     ----------
@@ -70,7 +89,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What a set of files holds.
+    """What a set of files holds, or a slice of it.
 
     Parameters
     ----------
@@ -137,17 +156,18 @@ class Intake:
             self.raw_archive.keep(entry.path, read_names(entry.parts).trade_date)
         return self.archives.read(entry)
 
-    def read(self, entries: Iterable[Entry]) -> Portion:
-        """Read files.
+    def read(self, entries: Iterable[Entry]) -> Iterator[Portion]:
+        """Read files, a slice at a time.
 
         Parameters
         ----------
         entries : iterable of Entry
             In the order in which their rows count as delivered.
 
-        Returns
-        -------
+        Yields
+        ------
         Portion
+            At least one; more when there are more than `SLICE_LINES` lines.
 
         Raises
         ------
@@ -158,7 +178,18 @@ class Intake:
         readers: dict[tuple[str, int], LineReader] = {}
         refused: list[tuple[int, int, str, str]] = []
         for entry in entries:
-            self._take_in(entry, readers, refused)
+            taken = self._take_in(entry, refused)
+            if taken is None:
+                continue
+            for body in taken.body.portions():
+                taken.reader(readers).add_portion(body)
+                if sum(reader.lines for reader in readers.values()) >= SLICE_LINES:
+                    yield self._portion(readers, refused)
+                    readers.clear()
+                    refused.clear()
+        yield self._portion(readers, refused)
+
+    def _portion(self, readers: dict[tuple[str, int], LineReader], refused: list[tuple[int, int, str, str]]) -> Portion:
         parts: dict[str, list[pl.DataFrame]] = {}
         rejects = [pl.DataFrame(refused, schema=REJECT_SCHEMA, orient="row")]
         for (name, _), reader in readers.items():
@@ -204,12 +235,8 @@ class Intake:
         """
         return pl.DataFrame(self._rows, schema=FILE_SCHEMA, orient="row")
 
-    def _take_in(
-        self,
-        entry: Entry,
-        readers: dict[tuple[str, int], LineReader],
-        refused: list[tuple[int, int, str, str]],
-    ) -> None:
+    def _take_in(self, entry: Entry, refused: list[tuple[int, int, str, str]]) -> _Taken | None:
+        """Read one file; None when there is nothing in it to be read as lines."""
         data = self._read(entry)
         digest, size = hashlib.sha256(data).hexdigest(), len(data)
         self._digests[entry] = digest
@@ -220,28 +247,25 @@ class Intake:
             index = self._register(entry, LAYOUTS_BY_NAME[usual or _DEFAULT_LAYOUT], facts.trade_date, digest, size)
             if index is not None:
                 refused.append((index, 0, EMPTY_FILE, f"{size} bytes, no line"))
-            return
+            return None
         head = self._head(data, usual, entry.label)
         layout = head.recognised.layout
         is_other = usual is not None and LAYOUTS_BY_NAME[usual].bar_seconds != layout.bar_seconds
         date = facts.trade_date or _first_date(data, head.start, layout)
         index = self._register(entry, LAYOUTS_BY_NAME[usual] if usual and is_other else layout, date, digest, size)
         if index is None:
-            return
+            return None
         if is_other:
             refused.append((index, 0, OTHER_PRODUCT, f"layout {layout.name} in a delivery of {usual}"))
-            return
+            return None
         refused.extend((index, line, BLANK_LINE, "") for line in range(1, head.blank_lines + 1))
         if head.start == len(data):
             refused.append((index, 0, EMPTY_FILE, "a header without data lines"))
-            return
+            return None
         if layout.family == "stream" and not layout.has("ticker"):
             self._tickers[index] = ticker_from_filename(entry.name)
         field_count = head.recognised.field_count
-        if (layout.name, field_count) not in readers:
-            beyond = (f"{BEYOND}{position}" for position in range(field_count - len(layout.columns)))
-            readers[layout.name, field_count] = LineReader((*layout.columns, *beyond))
-        readers[layout.name, field_count].add(FileBody(index, data, head.start, head.first_line))
+        return _Taken(layout, field_count, FileBody(index, data, head.start, head.first_line))
 
     def _head(self, data: bytes, usual: str | None, label: str) -> _Head:
         """Find the layout and where the data lines start; lines before the header are blank."""

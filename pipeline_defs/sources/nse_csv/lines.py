@@ -57,7 +57,8 @@ class FileBody:
             yield portion
             start, first_line = end, first_line + portion.count_lines()
         if start < len(self.data):
-            yield FileBody(self.file_index, self.data, start, first_line)
+            is_whole = start == self.start
+            yield self if is_whole else FileBody(self.file_index, self.data[start:], 0, first_line)
 
     def count_lines(self) -> int:
         """Count physical lines from the start; a last line may lack its newline."""
@@ -73,10 +74,13 @@ class LineReader:
     ----------
     columns : sequence of str
         Names of the fields, in file order.
+    lines : int
+        How many were taken in.
 
     """
 
     columns: Sequence[str]
+    lines: int = 0
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _rejects: list[pl.DataFrame] = field(default_factory=list)
     _waiting: list[tuple[FileBody, int]] = field(default_factory=list)
@@ -92,10 +96,12 @@ class LineReader:
 
         """
         for portion in body.portions():
-            self._add(portion)
+            self.add_portion(portion)
 
-    def _add(self, body: FileBody) -> None:
+    def add_portion(self, body: FileBody) -> None:
+        """Take in one of the portions of a file."""
         count = body.count_lines()
+        self.lines += count
         commas = body.data.count(b",", body.start)
         if commas != count * (len(self.columns) - 1) or not body.data.isascii():
             self._parse_waiting()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SEGMENTS: Final = {"OPT": "FO", "FUT": "FO", "CONT": "FO", "SPOT": "CM", "EQ": "CM"}
 """Instrument kind to the segment in whose session it trades."""
+_MANY_LINES: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Part:
     ----------
     layout : Layout
         Where it comes from.
-    fields : polars.DataFrame
-        All lines as text, for the text of those refused later.
+    fields : polars.DataFrame or bytes
+        All lines as text, for the text of those refused later; packed when they are many.
     contracts : polars.DataFrame
         `contracts.TERMS`, one row per identity.
     rows : polars.DataFrame
@@ -42,10 +44,22 @@ class Part:
     """
 
     layout: Layout
-    fields: pl.DataFrame
+    fields: pl.DataFrame | bytes
     contracts: pl.DataFrame
     rows: pl.DataFrame
     rejects: pl.DataFrame
+
+    def packed(self) -> Part:
+        """Keep many lines packed: they are needed only for refused rows, and would take twice what the rows take."""
+        if isinstance(self.fields, bytes) or self.fields.height < _MANY_LINES:
+            return self
+        packed = io.BytesIO()
+        self.fields.write_ipc(packed, compression="lz4", compat_level=pl.CompatLevel.oldest())
+        return replace(self, fields=packed.getvalue())
+
+    def lines(self) -> pl.DataFrame:
+        """Give all lines as text."""
+        return pl.read_ipc(io.BytesIO(self.fields)) if isinstance(self.fields, bytes) else self.fields
 
 
 def split_dates(

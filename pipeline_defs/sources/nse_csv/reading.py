@@ -146,16 +146,17 @@ class Reading:
         is_session(trade_date)  # raises for a date of which nothing is known
         day = self._days.pop(trade_date)
         seen_twins = len(self._intake.twins)
-        portion = self._intake.read(day.entries)
+        parts = [self._part(layout, frame, trade_date) for layout, frame in day.lines]
+        rejects, of_other_days = list(day.rejects), list[pl.DataFrame]()
+        for portion in self._intake.read(day.entries):
+            rejects.append(portion.rejects)
+            for fields in portion.fields:
+                by_date, refused = split_dates(fields.layout, fields.frame, trade_date)
+                of_other_days.append(refused)
+                parts += [self._part(fields.layout, frame, trade_date) for frame in by_date.values()]
         digest = self._digest(day)
         unread = self._intake.refuse_unread(day.unsafe, day.empty_archives)
-        rejects = [*day.rejects, portion.rejects, unread]
-        lines = day.lines
-        for fields in portion.fields:
-            by_date, refused = split_dates(fields.layout, fields.frame, trade_date)
-            rejects.append(refused)
-            lines += [(fields.layout, frame) for frame in by_date.values()]
-        parts = [self._part(layout, frame, trade_date) for layout, frame in lines]
+        rejects += [unread, *of_other_days]
         twins = self._intake.twins[seen_twins:]
         return DateReading(
             parts,
@@ -166,8 +167,9 @@ class Reading:
         )
 
     def _part(self, layout: Layout, frame: pl.DataFrame, trade_date: dt.date) -> Part:
-        read = normalize if layout.family == "stream" else normalize_daily
-        return read(layout, frame, trade_date, self._request.underlying)
+        if layout.family != "stream":
+            return normalize_daily(layout, frame, trade_date, self._request.underlying)
+        return normalize(layout, frame, trade_date, self._request.underlying).packed()
 
     def _plan(self, listing: Listing) -> _Day:
         """Sort what was listed by the date in its names; give what has none."""
@@ -180,20 +182,22 @@ class Reading:
 
     def _read_undated(self, undated: _Day) -> pl.DataFrame:
         """Read files whose name has no date; give the rejects of files none of whose lines has one either."""
-        portion = self._intake.read(undated.entries)
-        rejects = [portion.rejects]
+        rejects: list[pl.DataFrame] = []
         main_dates: list[pl.DataFrame] = []
-        for fields in portion.fields:
-            by_date, refused = split_dates(fields.layout, fields.frame, None)
-            rejects.append(refused.select(list(REJECT_SCHEMA)))
-            for date, frame in by_date.items():
-                self._days[date].lines.append((fields.layout, frame))
-                counts = frame.group_by("file_index").agg(count=pl.len())
-                main_dates.append(counts.with_columns(date=pl.lit(date)))
+        for portion in self._intake.read(undated.entries):
+            rejects.append(portion.rejects)
+            for fields in portion.fields:
+                by_date, refused = split_dates(fields.layout, fields.frame, None)
+                rejects.append(refused.select(list(REJECT_SCHEMA)))
+                for date, frame in by_date.items():
+                    self._days[date].lines.append((fields.layout, frame))
+                    counts = frame.group_by("file_index").agg(count=pl.len())
+                    main_dates.append(counts.with_columns(date=pl.lit(date)))
         everything = pl.concat(rejects)
         if not main_dates:
             return everything
-        votes = pl.concat(main_dates).sort("count", "date", descending=[True, False])
+        counted = pl.concat(main_dates).group_by("file_index", "date").agg(pl.col("count").sum())
+        votes = counted.sort("count", "date", descending=[True, False])
         mains = votes.unique("file_index", keep="first", maintain_order=True).select("file_index", "date")
         everything = everything.join(mains, on="file_index", how="left", maintain_order="left")
         for (date,), frame in everything.filter(pl.col("date").is_not_null()).group_by("date", maintain_order=True):
