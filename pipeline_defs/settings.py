@@ -156,6 +156,40 @@ def read_own_text(path: Path, *, most_bytes: int = MOST_OWN_BYTES, next_step: st
         ) from None
 
 
+def whole_number(variable: str, default: int, most: int, unit: str) -> int:
+    """Read a bound from the environment.
+
+    Parameters
+    ----------
+    variable : str
+        Its name.
+    default : int
+        What holds where it is not set.
+    most : int
+        The largest that is accepted; 1 is the smallest.
+    unit : str
+        What is counted, for the message.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ConfigurationError
+        If it is no whole number from 1 to `most`, in ASCII digits.
+
+    """
+    text = os.environ.get(variable) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 0 < int(text) <= most):
+        raise ConfigurationError(
+            f"is {text!r}, expected a whole number of {unit} from 1 to {most}",
+            where=variable,
+            next_step=f"leave it out for {default}",
+        )
+    return int(text)
+
+
 def _cache_bytes(text: str) -> int:
     if not text:
         return DEFAULT_CACHE_BYTES

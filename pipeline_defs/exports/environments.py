@@ -7,11 +7,11 @@ format's.
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import ConfigurationError, ExportError
+from pipeline_defs.exports.patience import run_engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,14 +95,14 @@ class EngineEnvironment:
         ConfigurationError
             If there is no such environment.
         ExportError
-            If the process failed or was aborted; the message has the end of what it said.
+            If the process failed, was aborted, or was not done in time; the message has the end of what it said.
 
         """
         command = [str(self.interpreter()), "-P", str(script), *map(str, arguments)]
         # Its own packages and nothing of ours: a path set for our modules must not reach it.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
         environment = {**inherited, **(variables or {})}
-        finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 -- our own script, no shell
+        finished = run_engine(command, where=str(root), env=environment)
         if finished.returncode != 0:
             said = (finished.stderr or finished.stdout).strip()[-_TAIL_CHARACTERS:]
             raise ExportError(f"{self.engine} ended with exit code {finished.returncode}: {said}", where=str(root))

@@ -7,18 +7,19 @@ are the format's own; starting it, and what a crash means, are decided here.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from pipeline_defs.exports.patience import run_engine
 from pipeline_defs.schema.exports import READBACK_SCHEMA, ROUNDED_SCHEMA, BuiltExport, Verification
 from pipeline_defs.scratch import scratch
 from pipeline_defs.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -89,6 +90,11 @@ def verify_in_process(module: str, built: BuiltExport, write_truth: Callable[[Pa
     Verification
         A process that ends without a report is a failed verification with the end of its error output.
 
+    Raises
+    ------
+    TooSlowError
+        If the engine was not done in the time that `patience` gives it.
+
     """
     with scratch("export-truth") as truth:
         failures = write_truth(truth)
@@ -119,13 +125,8 @@ def validate_in_process(module: str, root: Path, engine: str) -> Verification:
 
 def _reported(module: str, root: Path, folder: Path, engine: str, failures: list[str]) -> Verification:
     """Run a module and read its report from the folder, adding to failures that are known already."""
-    finished = subprocess.run(  # noqa: S603 -- our own module, no shell
-        [sys.executable, "-m", module, str(root.resolve()), str(folder)],
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", module, str(root.resolve()), str(folder)]
+    finished = run_engine(command, where=str(root), cwd=PROJECT_ROOT)
     report = folder / REPORT_FILE
     if not report.exists():
         return Verification(passed=False, engine=engine, checks={}, failures=(*failures, _crash(finished)))

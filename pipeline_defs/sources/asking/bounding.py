@@ -6,10 +6,10 @@ MiB.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline_defs.errors import ConfigurationError, SourceError
+from pipeline_defs.errors import SourceError
+from pipeline_defs.settings import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class AnswerBound:
 
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
-        self.most_bytes = _most_bytes()
+        self.most_bytes = whole_number(VARIABLE, DEFAULT_MIB, _MOST_MIB, "MiB") * _MIB
         self._seen_bytes = 0
 
     def begin(self) -> None:
@@ -94,14 +94,3 @@ class AnswerBound:
             response.raw.stream = stream
 
         session.hooks["response"].insert(0, watched)
-
-
-def _most_bytes() -> int:
-    text = os.environ.get(VARIABLE) or str(DEFAULT_MIB)
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_MIB)) and 0 < int(text) <= _MOST_MIB):
-        raise ConfigurationError(
-            f"is {text!r}, expected a whole number of MiB from 1 to {_MOST_MIB}",
-            where=VARIABLE,
-            next_step=f"leave it out for {DEFAULT_MIB}",
-        )
-    return int(text) * _MIB
