@@ -115,7 +115,8 @@ def test_no_secret_is_in_the_home_the_database_or_an_error(
         good = materialize_partition(api.selection, api.partition, instance)
         if api.offline.fail_next is not None:
             api.offline.fail_next(401, {}, 50)
-        bad_partition = (api.offline.range or (api.offline.trade_date,))[0].isoformat()
+        first, last = api.offline.range or (api.offline.trade_date,) * 2
+        bad_partition = get_source(api.name).market.sessions(first, last)[0].isoformat()  # type: ignore[attr-defined]
         bad = materialize_partition(api.selection, bad_partition, instance)
     printed = capfd.readouterr()
     texts = [repr((good, bad)), printed.out, printed.err, dump(warehouse)]

@@ -280,7 +280,7 @@ def test_a_table_that_came_yesterday_and_not_today_warns(
     assert run.succeeded
     assert (missed.passed, missed.blocking) == (False, False)
     assert missed.metadata == {"expected": "rows, as on 2025-08-12", "found": "none"}
-    assert "nse_csv/spot_prices" not in run.metadata
+    assert run.metadata["nse_csv/spot_prices"]["empty_reason"] == "nothing was delivered for this table"
     assert outcome(run, "nse_csv/options_ticks", "delivered").passed
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -18,20 +19,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], None]]:
+def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
     """Lines of the log, on the terminal and in the file that ``PIPELINE_SCALE_OUT_LOG`` names."""
-    for name in ("DAGSTER_HOME", "PIPELINE_DATABASE_URL", "PIPELINE_HOME", *os.environ):
-        if name.startswith(("PIPELINE_", "DAGSTER_", "AWS_")):
-            monkeypatch.setenv(name, os.environ.get(name, ""))  # put back afterwards, whatever is changed meanwhile
     try:
         redis_packages.installed()
     except ServerUnavailableError as error:
         pytest.skip(f"no broker can be had on this machine: {error}")
     began = time.monotonic()
     path = Path(os.environ.get("PIPELINE_SCALE_OUT_LOG") or tmp_path / "scale-out.log")
-    with path.open("a", encoding="utf-8") as file:
+    # A cluster sets where its services are, for this process too: all of it is put back afterwards.
+    with patch.dict(os.environ), path.open("a", encoding="utf-8") as file:
 
         def tell(text: str) -> None:
             line = f"{time.monotonic() - began:6.1f} s  {text}"
