@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline_defs.schema.day_batches import DayBatch
     from pipeline_defs.warehouse.partitions import Partition
 
-SLICE_ROWS: Final = 1 << 18
+SLICE_ROWS: Final = 1 << 20
 """Rows of a table are made so many at a time: they take more memory than the observations they are made of."""
 
 _MOST_DIGITS: Final = 38

@@ -37,7 +37,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 4096
 _DEFAULT_LAYOUT: Final = "gdfl-minute"
 _RESOLUTIONS: Final = {TICK: "tick", MINUTE: "minute", DAY: "daily"}
-SLICE_LINES: Final = 1 << 18
+SLICE_LINES: Final = 1 << 20
 """A portion is given as soon as it has so many lines: text takes twice the memory of the rows made of it."""
 _COPY_MARK: Final = re.compile(r" ?\(\d+\)(?=\.|$)")
 """What a browser adds to the name of a second download."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SEGMENTS: Final = {"OPT": "FO", "FUT": "FO", "CONT": "FO", "SPOT": "CM", "EQ": "CM"}
 """Instrument kind to the segment in whose session it trades."""
-_MANY_LINES: Final = 50_000
+_MANY_LINES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
