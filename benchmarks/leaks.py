@@ -20,6 +20,7 @@ import os
 import sys
 import tempfile
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,15 +82,15 @@ def looks(instance: dg.DagsterInstance) -> Iterator[tuple[str, Callable[[], obje
         yield f"schedule {schedule.name}", schedule_look(schedule)
 
 
-def work(rounds: int, things: list[tuple[str, Callable[[], object]]]) -> dict[str, int]:
+def work(rounds: int, things: list[tuple[str, Callable[[], object]]]) -> Counter[str]:
     """Evaluate everything so many times; count what failed."""
-    failed: dict[str, int] = {}
+    failed = Counter[str]()
     for _ in range(rounds):
         for name, look in things:
             try:
                 look()
             except Exception as error:  # noqa: BLE001 -- what fails at each tick may leak as well
-                failed[f"{name}: {type(error).__name__}"] = failed.get(f"{name}: {type(error).__name__}", 0) + 1
+                failed[f"{name}: {type(error).__name__}"] += 1
     return failed
 
 
@@ -116,7 +117,7 @@ def main() -> None:
         things = [*looks(instance), ("metrics", lambda: render(registry))]
         failed = work(rounds // 2, things)
         begun = resident_mib()
-        failed |= work(rounds - rounds // 2, things)
+        failed += work(rounds - rounds // 2, things)
         ended = resident_mib()
         tracemalloc.start(12)
         work(2, things)

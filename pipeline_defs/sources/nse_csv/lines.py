@@ -86,20 +86,15 @@ class LineReader:
     _waiting: list[tuple[FileBody, int]] = field(default_factory=list)
     _waiting_bytes: int = 0
 
-    def add(self, body: FileBody) -> None:
-        """Take in one file.
+    def add_portion(self, body: FileBody) -> None:
+        """Take in lines of a file.
 
         Parameters
         ----------
         body : FileBody
-            Its data lines.
+            One of its `FileBody.portions`, in their order: damage is looked for in each by itself.
 
         """
-        for portion in body.portions():
-            self.add_portion(portion)
-
-    def add_portion(self, body: FileBody) -> None:
-        """Take in one of the portions of a file."""
         count = body.count_lines()
         self.lines += count
         commas = body.data.count(b",", body.start)

@@ -32,11 +32,16 @@ def physical_lines(data: bytes) -> list[str]:
     return [line.removesuffix("\r") for line in found]
 
 
+def take_in(reader: LineReader, body: FileBody) -> None:
+    for portion in body.portions():
+        reader.add_portion(portion)
+
+
 @given(st.lists(file_bytes(), max_size=5))
 def test_every_physical_line_is_either_fields_or_a_reject(contents: list[bytes]) -> None:
     reader = LineReader(("a", "b", "c"))
     for index, data in enumerate(contents):
-        reader.add(FileBody(index, data, 0, 2))
+        take_in(reader, FileBody(index, data, 0, 2))
     fields, rejects = reader.finish()
     found = {
         (index, line): ("fields", f"{a},{b},{c}")
@@ -55,8 +60,8 @@ def test_every_physical_line_is_either_fields_or_a_reject(contents: list[bytes])
 
 def test_surplus_and_missing_fields_that_cancel_out_are_both_found() -> None:
     reader = LineReader(("a", "b", "c"))
-    reader.add(FileBody(0, b"1,2,3\n4,5,6\n", 0, 1))
-    reader.add(FileBody(1, b"1,2,3,4\n4,5\n7,8,9\n", 0, 1))
+    take_in(reader, FileBody(0, b"1,2,3\n4,5,6\n", 0, 1))
+    take_in(reader, FileBody(1, b"1,2,3,4\n4,5\n7,8,9\n", 0, 1))
     fields, rejects = reader.finish()
     assert fields.select("file_index", "line", "c").rows() == [(0, 1, "3"), (0, 2, "6"), (1, 3, "9")]
     assert rejects.rows() == [(1, 1, "wrong_field_count", "1,2,3,4"), (1, 2, "wrong_field_count", "4,5")]
@@ -67,7 +72,7 @@ def test_only_the_damaged_portion_of_a_large_file_is_taken_apart(monkeypatch: py
     rows = [f"{n},x,y" for n in range(200)]
     rows[150] = "broken"
     reader = LineReader(("a", "b", "c"))
-    reader.add(FileBody(0, "\n".join(rows).encode(), 0, 2))
+    take_in(reader, FileBody(0, "\n".join(rows).encode(), 0, 2))
     fields, rejects = reader.finish()
     assert rejects.rows() == [(0, 152, "wrong_field_count", "broken")]
     assert fields["line"].to_list() == [line for line in range(2, 202) if line != 152]
@@ -77,7 +82,7 @@ def test_only_the_damaged_portion_of_a_large_file_is_taken_apart(monkeypatch: py
 def test_line_longer_than_a_portion_is_refused_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "_CHUNK_BYTES", 100)
     reader = LineReader(("a", "b"))
-    reader.add(FileBody(0, b"1,2\n" + b"x" * 1000 + b"\n3,4\n", 0, 1))
+    take_in(reader, FileBody(0, b"1,2\n" + b"x" * 1000 + b"\n3,4\n", 0, 1))
     fields, rejects = reader.finish()
     assert fields.select("line", "a").rows() == [(1, "1"), (3, "3")]
     assert rejects.select("line", pl.col("text").str.len_chars()).rows() == [(2, 500)]
@@ -85,7 +90,7 @@ def test_line_longer_than_a_portion_is_refused_as_one(monkeypatch: pytest.Monkey
 
 def test_undecodable_bytes_are_shown_as_replacement_characters() -> None:
     reader = LineReader(("a", "b"))
-    reader.add(FileBody(0, b"caf\xe9\n\xe9,1\n", 0, 1))
+    take_in(reader, FileBody(0, b"caf\xe9\n\xe9,1\n", 0, 1))
     fields, rejects = reader.finish()
     assert rejects["text"].to_list() == ["caf�"]
     assert fields["a"].to_list() == ["�"]
