@@ -99,14 +99,16 @@ def take_fingerprint(rows: pl.DataFrame) -> Fingerprint:
     return Fingerprint(_row_hashes(rows), Decimal(rows["close"].sum() or 0), volume)
 
 
-def join_fingerprints(parts: Iterable[Fingerprint]) -> Fingerprint:
-    """Fingerprint a partition from its slices, in the order of its key."""
-    hashes: list[Words] = [np.zeros(0, dtype=np.uint64)]
+def join_fingerprints(parts: Iterable[Fingerprint], rows: int) -> Fingerprint:
+    """Fingerprint a partition of so many rows from its slices, in the order of its key."""
+    hashes = np.zeros(rows, dtype=np.uint64)
     close_sum, volume_sum = Decimal(0), Decimal(0)
+    start = 0
     for part in parts:
-        hashes.append(part.hashes)
+        hashes[start : start + len(part.hashes)] = part.hashes
+        start += len(part.hashes)
         close_sum, volume_sum = close_sum + part.close_sum, volume_sum + part.volume_sum
-    return Fingerprint(np.concatenate(hashes), close_sum, volume_sum)
+    return Fingerprint(hashes, close_sum, volume_sum)
 
 
 def _exact_sum(sizes: pl.Series) -> Decimal:
@@ -151,7 +153,7 @@ def write_fingerprint(connection: psycopg.Connection, partition: Partition, fing
             "rows": len(fingerprint.hashes),
             "close_sum": fingerprint.close_sum,
             "volume_sum": fingerprint.volume_sum,
-            "row_hashes": fingerprint.hashes.astype("<u8", copy=False).tobytes(),
+            "row_hashes": memoryview(fingerprint.hashes.astype("<u8", copy=False)).cast("B"),
         },
     )
 

@@ -10,6 +10,7 @@ import polars as pl
 
 import pipeline_defs
 from pipeline_defs.errors import WarehouseError
+from pipeline_defs.spilling import HEAVY_ROWS
 from pipeline_defs.warehouse.transport import copy_in
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def record_delivery(connection: psycopg.Connection, batch: ImportBatch, load_id:
     """
     load = pl.lit(load_id).alias("load_id")
     copy_in(connection, "load_files", batch.files.with_columns(load))
-    spoken = batch.observations.select("contract_key", "file_index").unique()
+    said = batch.observations.select("contract_key", "file_index")
+    spoken = pl.concat([said.clear(), *(part.unique() for part in said.iter_slices(HEAVY_ROWS))])
     spoken = spoken.select(load, ids.gather(spoken["contract_key"]).alias("instrument_id"), "file_index").unique()
     copy_in(connection, "load_instruments", spoken.sort("instrument_id", "file_index"))
     copy_in(

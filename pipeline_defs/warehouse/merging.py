@@ -152,7 +152,7 @@ def bring_in_line(
     """
     if partition.window is not None:
         return _merge_window(connection, partition, rows)
-    incoming = join_fingerprints(take_fingerprint(part) for part in rows.slices())
+    incoming = join_fingerprints((take_fingerprint(part) for part in rows.slices()), rows.height)
     known = read_fingerprint(connection, partition)
     if known is None and _ask(connection, partition, _IS_EMPTY):
         _copy_in(connection, partition.table, rows)

@@ -10,16 +10,15 @@ import polars as pl
 from pipeline_defs.errors import WarehouseError
 from pipeline_defs.markets.market import trades_in_parts
 from pipeline_defs.schema.tables import OBSERVATION_TABLES, SIZES
+from pipeline_defs.spilling import HEAVY_ROWS, SLICE_ROWS, cut
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
 
     from pipeline_defs.schema.batches import ImportBatch
     from pipeline_defs.schema.day_batches import DayBatch
     from pipeline_defs.warehouse.partitions import Partition
-
-SLICE_ROWS: Final = 1 << 20
-"""Rows of a table are made so many at a time: they take more memory than the observations they are made of."""
 
 _MOST_DIGITS: Final = 38
 
@@ -38,8 +37,8 @@ class PartitionRows:
         Instrument id of each contract key.
     load_id : int
         The load of all rows.
-    positions : polars.Series
-        Which of the observations, in the order of the key.
+    spans : tuple of Span
+        What the slices are made of, ascending.
     types : dict of str to polars.DataType
         Columns of the table that have any value in all of the observations, and their types.
 
@@ -49,24 +48,28 @@ class PartitionRows:
     observations: pl.DataFrame
     ids: pl.Series
     load_id: int
-    positions: pl.Series
+    spans: tuple[Span, ...]
     types: dict[str, pl.DataType]
 
     @classmethod
     def of(cls, partition: Partition, observations: pl.DataFrame, ids: pl.Series, load_id: int) -> PartitionRows:
         """Order the observations and decide on their types, which are the same in every slice."""
-        keys = observations.select("timestamp", ids.gather(observations["contract_key"]).alias("id"), "sequence")
-        positions = keys.select(pl.arg_sort_by("timestamp", "id", "sequence")).to_series()
-        return cls(partition, observations, ids, load_id, positions, _types(partition, observations))
+        keys = observations.select("timestamp", "contract_key", "sequence")
+        spans = tuple(Span(first, last, _order(part, ids)) for first, last, part in _cut(keys))
+        return cls(partition, observations, ids, load_id, spans, _types(partition, observations))
 
     @property
     def height(self) -> int:
         """How many there are."""
-        return self.positions.len()
+        return sum(span.order.len() for span in self.spans)
 
     def filter(self, mask: pl.Series) -> PartitionRows:
         """Leave rows out; the others keep order and types."""
-        return replace(self, positions=self.positions.filter(mask))
+        kept, start = [], 0
+        for span in self.spans:
+            kept.append(replace(span, order=span.order.filter(mask.slice(start, span.order.len()))))
+            start += span.order.len()
+        return replace(self, spans=tuple(kept))
 
     def slices(self) -> Iterator[pl.DataFrame]:
         """Make the rows.
@@ -74,12 +77,56 @@ class PartitionRows:
         Yields
         ------
         polars.DataFrame
-            At most `SLICE_ROWS` rows; without columns that have no value anywhere.
+            All rows, or some `SLICE_ROWS` of more than `HEAVY_ROWS`, those of an instant together; without columns that
+            have no value anywhere.
 
         """
-        for start in range(0, self.height, SLICE_ROWS):
-            part = self.observations[self.positions.slice(start, SLICE_ROWS)]
-            yield _rows(self.partition, part, self.ids, pl.lit(self.load_id, pl.Int64()), self.types)
+        for span in self.spans:
+            if span.order.len():
+                yield self._rows_of(span)
+
+    def _rows_of(self, span: Span) -> pl.DataFrame:
+        whole = self.observations if len(self.spans) == 1 else _within(self.observations, span.first, span.last)
+        return _rows(self.partition, whole[span.order], self.ids, pl.lit(self.load_id, pl.Int64()), self.types)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """Observations of a stretch of time.
+
+    Parameters
+    ----------
+    first, last : datetime.datetime
+        Its ends, both inclusive.
+    order : polars.Series
+        Which of the observations of the stretch, in the order of the key.
+
+    """
+
+    first: dt.datetime
+    last: dt.datetime
+    order: pl.Series
+
+
+def _cut(keys: pl.DataFrame) -> Iterator[tuple[dt.datetime, dt.datetime, pl.DataFrame]]:
+    """Cut a partition into stretches of time; an empty one has none."""
+    if not keys.height:
+        return
+    if keys.height <= HEAVY_ROWS:
+        ((first, last),) = keys.select(first=pl.col("timestamp").min(), last=pl.col("timestamp").max()).iter_rows()
+        yield first, last, keys
+        return
+    for first, last in cut(keys["timestamp"].value_counts(), "timestamp", SLICE_ROWS):
+        yield first, last, _within(keys, first, last)
+
+
+def _within(rows: pl.DataFrame, first: dt.datetime, last: dt.datetime) -> pl.DataFrame:
+    return rows.filter(pl.col("timestamp").is_between(first, last))
+
+
+def _order(keys: pl.DataFrame, ids: pl.Series) -> pl.Series:
+    identified = keys.select("timestamp", ids.gather(keys["contract_key"]).alias("id"), "sequence")
+    return identified.select(pl.arg_sort_by("timestamp", "id", "sequence")).to_series()
 
 
 def rows_of_table(partition: Partition, observations: pl.DataFrame, ids: pl.Series, load_id: pl.Expr) -> pl.DataFrame:

@@ -92,9 +92,10 @@ def test_rows_in_slices_are_stored_corrected_left_alone_and_retired_as_at_once(
             found += [counts, ask(state), ask(prints)]
         return found
 
+    monkeypatch.setattr(table_rows, "HEAVY_ROWS", 11)
     monkeypatch.setattr(table_rows, "SLICE_ROWS", 11)
     sliced = versions()
     assert list(sliced[::3]) == [(203, 0, 0, 0), (0, 196, 7, 0), (0, 203, 0, 0), (0, 193, 0, 10)]
-    monkeypatch.setattr(table_rows, "SLICE_ROWS", 1_000_000)
+    monkeypatch.setattr(table_rows, "HEAVY_ROWS", 1_000_000)
     # What is stored now says the same of all its rows, however they were sent.
     assert versions()[3:] == sliced[3:]

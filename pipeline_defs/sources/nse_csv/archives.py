@@ -1,7 +1,8 @@
 """Which files there are below a path, and their bytes: folders, zips, zips in zips, gzip.
 
 Containers only. What a file's content means (layout, date, rows) belongs in the modules beside this
-one. Nothing is ever unpacked to disk; a member's name is a label, never a place.
+one. Nothing is ever unpacked to a place of its name; a member's name is a label. What is large waits in a file without
+a name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline_defs.errors import SourceError
 from pipeline_defs.sources.nse_csv.entries import Entry, Listing, files_below, is_junk, is_unsafe, unreadable
 from pipeline_defs.sources.nse_csv.gzipped import gunzip
+from pipeline_defs.spilling import LARGE_BYTES, hold, pieces_of
 from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pipeline_defs.sources.nse_csv.gzipped import ArchiveLimits
+    from pipeline_defs.spilling import Content
 
 _ENCRYPTED_FLAG: Final = 0x1
 
@@ -86,7 +89,7 @@ class Archives:
                 listing.foreign.append(entry)
         return listing
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry) -> Content:
         """Read one file.
 
         Parameters
@@ -96,8 +99,8 @@ class Archives:
 
         Returns
         -------
-        bytes
-            The content; of a gzip file, unpacked.
+        bytes or mmap.mmap
+            The content; of a gzip file, unpacked. A large one is on disk.
 
         Raises
         ------
@@ -111,12 +114,17 @@ class Archives:
             raise _corrupt(entry, error) from error
         return gunzip(data, entry.label, self._limits) if entry.is_gzip else data
 
-    def _read_raw(self, entry: Entry) -> bytes:
+    def _read_raw(self, entry: Entry) -> Content:
+        is_large = entry.size_bytes > LARGE_BYTES
         if not entry.steps:
             with open(entry.path, "rb") as file:  # noqa: PTH123 - Path.open costs twice as much, over thousands of files
-                return file.read()
+                return hold(pieces_of(file.read)) if is_large else file.read()
         archive = self._archive(entry.path, entry.steps[:-1])
-        return archive.read(archive.infolist()[entry.steps[-1][0]])
+        info = archive.infolist()[entry.steps[-1][0]]
+        if not is_large:
+            return archive.read(info)
+        with archive.open(info) as member:
+            return hold(pieces_of(member.read))
 
     def _sort_in(self, entry: Entry, listing: Listing, *, parts: tuple[str, ...], is_named: bool) -> None:
         """Put one file where it belongs, following archives. `is_named`: the user named this very file."""

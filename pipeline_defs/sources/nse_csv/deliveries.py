@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline_defs.sources.nse_csv.entries import Entry
     from pipeline_defs.sources.nse_csv.headers import Recognised
     from pipeline_defs.sources.nse_csv.layouts import Layout
+    from pipeline_defs.spilling import Content
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 4096
@@ -39,6 +40,8 @@ _DEFAULT_LAYOUT: Final = "gdfl-minute"
 _RESOLUTIONS: Final = {TICK: "tick", MINUTE: "minute", DAY: "daily"}
 SLICE_LINES: Final = 1 << 20
 """A portion is given as soon as it has so many lines: text takes twice the memory of the rows made of it."""
+_NOT_BLANK: Final = re.compile(rb"\S")
+_NOT_LINE_END: Final = re.compile(rb"[^\r\n]")
 _COPY_MARK: Final = re.compile(r" ?\(\d+\)(?=\.|$)")
 """What a browser adds to the name of a second download."""
 
@@ -151,7 +154,7 @@ class Intake:
             self._digests[entry] = hashlib.sha256(self._read(entry)).hexdigest()
         return self._digests[entry]
 
-    def _read(self, entry: Entry) -> bytes:
+    def _read(self, entry: Entry) -> Content:
         if self.raw_archive is not None:
             self.raw_archive.keep(entry.path, read_names(entry.parts).trade_date)
         return self.archives.read(entry)
@@ -240,15 +243,15 @@ class Intake:
         data = self._read(entry)
         digest, size = hashlib.sha256(data).hexdigest(), len(data)
         self._digests[entry] = digest
-        data = data.removeprefix(_BYTE_ORDER_MARK)
+        begin = len(_BYTE_ORDER_MARK) if data[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK else 0
         facts = read_names(entry.parts)
         usual = facts.layout
-        if not data[:_HEAD_BYTES].strip() and not data.strip():
+        if _NOT_BLANK.search(data, begin) is None:
             index = self._register(entry, LAYOUTS_BY_NAME[usual or _DEFAULT_LAYOUT], facts.trade_date, digest, size)
             if index is not None:
                 refused.append((index, 0, EMPTY_FILE, f"{size} bytes, no line"))
             return None
-        head = self._head(data, usual, entry.label)
+        head = self._head(data, begin, usual, entry.label)
         layout = head.recognised.layout
         is_other = usual is not None and LAYOUTS_BY_NAME[usual].bar_seconds != layout.bar_seconds
         date = facts.trade_date or _first_date(data, head.start, layout)
@@ -267,11 +270,12 @@ class Intake:
         field_count = head.recognised.field_count
         return _Taken(layout, field_count, FileBody(index, data, head.start, head.first_line))
 
-    def _head(self, data: bytes, usual: str | None, label: str) -> _Head:
+    def _head(self, data: Content, begin: int, usual: str | None, label: str) -> _Head:
         """Find the layout and where the data lines start; lines before the header are blank."""
-        header_start = len(data) - len(data.lstrip(b"\r\n"))
+        first = _NOT_LINE_END.search(data, begin)
+        header_start = len(data) if first is None else first.start()
         header_end = data.find(b"\n", header_start)
-        blank_lines = data.count(b"\n", 0, header_start)
+        blank_lines = data[begin:header_start].count(b"\n")
         header = data[header_start : header_end if header_end >= 0 else len(data)][:_HEAD_BYTES]
         recognised = self._recognised.get((header, usual))
         if recognised is None:
@@ -321,7 +325,7 @@ def _plain_name(entry: Entry) -> str:
     return _COPY_MARK.sub("", entry.name).lower()
 
 
-def _first_date(data: bytes, start: int, layout: Layout) -> dt.date | None:
+def _first_date(data: Content, start: int, layout: Layout) -> dt.date | None:
     """Read the date of the first data line: part of the identity of a file whose name has none."""
     line = data[start : start + _HEAD_BYTES].partition(b"\n")[0].decode("utf-8", "replace").split(",")
     position = layout.columns.index("date")

@@ -90,7 +90,8 @@ def judge_coverage(
     if session is None or until is None:
         return None
     expected = int((until - session.open).total_seconds()) // MINUTE
-    minutes = observations.filter(pl.col("timestamp") <= until).group_by("contract_key").agg(found=pl.len())
+    stamps = observations.select("contract_key", "timestamp")
+    minutes = stamps.filter(pl.col("timestamp") <= until).group_by("contract_key").agg(found=pl.len())
     counts = steady.join(minutes, on="contract_key", how="left").with_columns(pl.col("found").fill_null(0))
     short = counts.filter(pl.col("found") < expected).sort("found", "symbol")
     shown = _shown(short.select(pl.format("{} {}", "symbol", "found")).to_series())

@@ -9,13 +9,18 @@ import gzip
 import io
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.spilling import hold, pieces_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_defs.spilling import Content
 
 GIBIBYTE: Final = 1 << 30
 _RATIO_FLOOR_BYTES: Final = 1 << 20
-_CHUNK_BYTES: Final = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,12 @@ class ArchiveLimits:
         return unpacked_bytes > _RATIO_FLOOR_BYTES and unpacked_bytes > self.max_ratio * max(packed_bytes, 1)
 
 
-def gunzip(data: bytes, label: str, limits: ArchiveLimits) -> bytes:
+def gunzip(data: Content, label: str, limits: ArchiveLimits) -> Content:
     """Unpack a gzip file, stopping at the limits.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or mmap.mmap
         The file.
     label : str
         How messages name it.
@@ -71,7 +76,7 @@ def gunzip(data: bytes, label: str, limits: ArchiveLimits) -> bytes:
 
     Returns
     -------
-    bytes
+    bytes or mmap.mmap
 
     Raises
     ------
@@ -79,21 +84,24 @@ def gunzip(data: bytes, label: str, limits: ArchiveLimits) -> bytes:
         If the file is not whole gzip, or unpacks to more than the limits allow.
 
     """
-    pieces: list[bytes] = []
-    unpacked = 0
+    packed = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            while piece := stream.read(_CHUNK_BYTES):
-                pieces.append(piece)
-                unpacked += len(piece)
-                if unpacked > limits.max_member_bytes or limits.is_suspicious(len(data), unpacked):
-                    raise SourceError(
-                        f"refused as an archive bomb: {len(data):,} bytes unpack to more than {unpacked:,}",
-                        where=label,
-                        next_step="if the file is genuine, raise the limits of the source",
-                    )
+        with gzip.GzipFile(fileobj=packed) as stream:
+            return hold(_limited(stream, len(data), label, limits))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise SourceError(
             f"cannot be read whole ({type(error).__name__}: {error})", where=label, next_step="fetch the file again"
         ) from error
-    return b"".join(pieces)
+
+
+def _limited(stream: gzip.GzipFile, packed_bytes: int, label: str, limits: ArchiveLimits) -> Iterator[bytes]:
+    unpacked = 0
+    for piece in pieces_of(stream.read):
+        unpacked += len(piece)
+        if unpacked > limits.max_member_bytes or limits.is_suspicious(packed_bytes, unpacked):
+            raise SourceError(
+                f"refused as an archive bomb: {packed_bytes:,} bytes unpack to more than {unpacked:,}",
+                where=label,
+                next_step="if the file is genuine, raise the limits of the source",
+            )
+        yield piece

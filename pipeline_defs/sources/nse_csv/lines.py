@@ -18,10 +18,40 @@ from pipeline_defs.sources.nse_csv.reasons import BLANK_LINE, WRONG_FIELD_COUNT,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipeline_defs.spilling import Content
+
 _CHUNK_BYTES: Final = 1 << 23
 """Files are parsed in portions of this size: the buffer is re-used, and the files' bytes can go."""
 
 PLACE_SCHEMA: Final = {"file_index": pl.UInt32(), "line": pl.UInt32()}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of a file that are parsed together.
+
+    Parameters
+    ----------
+    file_index : int
+        Number of the file.
+    data : bytes
+        What holds them.
+    start : int
+        Offset of the first.
+    first_line : int
+        Physical number (1-based) of the first.
+
+    """
+
+    file_index: int
+    data: bytes
+    start: int
+    first_line: int
+
+    def count(self) -> int:
+        """Count physical lines from the start; a last line may lack its newline."""
+        complete = self.data.count(b"\n", self.start)
+        return complete + (len(self.data) > self.start and not self.data.endswith(b"\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +62,7 @@ class FileBody:
     ----------
     file_index : int
         Number of the file.
-    data : bytes
+    data : bytes or mmap.mmap
         The whole file.
     start : int
         Offset of the first data line.
@@ -42,28 +72,24 @@ class FileBody:
     """
 
     file_index: int
-    data: bytes
+    data: Content
     start: int
     first_line: int
 
-    def portions(self) -> Iterator[FileBody]:
+    def portions(self) -> Iterator[Lines]:
         """Cut a large file at line ends, so that only the portion with a damaged line is taken apart."""
         start, first_line = self.start, self.first_line
         while len(self.data) - start > _CHUNK_BYTES:
             end = self.data.rfind(b"\n", start, start + _CHUNK_BYTES) + 1
-            if end == 0:
-                break  # a line longer than a portion: no layout has such lines, and it will be refused as one
-            portion = FileBody(self.file_index, self.data[start:end], 0, first_line)
+            if end == 0:  # a line longer than a portion: no layout has such lines, and it will be refused as one
+                end = self.data.find(b"\n", start + _CHUNK_BYTES) + 1 or len(self.data)
+            portion = Lines(self.file_index, self.data[start:end], 0, first_line)
             yield portion
-            start, first_line = end, first_line + portion.count_lines()
+            start, first_line = end, first_line + portion.count()
         if start < len(self.data):
-            is_whole = start == self.start
-            yield self if is_whole else FileBody(self.file_index, self.data[start:], 0, first_line)
-
-    def count_lines(self) -> int:
-        """Count physical lines from the start; a last line may lack its newline."""
-        complete = self.data.count(b"\n", self.start)
-        return complete + (len(self.data) > self.start and not self.data.endswith(b"\n"))
+            uncut = self.data if start == self.start and isinstance(self.data, bytes) else None
+            rest = (self.data[start:], 0) if uncut is None else (uncut, start)
+            yield Lines(self.file_index, *rest, first_line)
 
 
 @dataclass(slots=True)
@@ -83,19 +109,19 @@ class LineReader:
     lines: int = 0
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _rejects: list[pl.DataFrame] = field(default_factory=list)
-    _waiting: list[tuple[FileBody, int]] = field(default_factory=list)
+    _waiting: list[tuple[Lines, int]] = field(default_factory=list)
     _waiting_bytes: int = 0
 
-    def add_portion(self, body: FileBody) -> None:
+    def add_portion(self, body: Lines) -> None:
         """Take in lines of a file.
 
         Parameters
         ----------
-        body : FileBody
+        body : Lines
             One of its `FileBody.portions`, in their order: damage is looked for in each by itself.
 
         """
-        count = body.count_lines()
+        count = body.count()
         self.lines += count
         commas = body.data.count(b",", body.start)
         if commas != count * (len(self.columns) - 1) or not body.data.isascii():
@@ -162,7 +188,7 @@ class LineReader:
         is_whole = fields.height == expected_rows and fields.to_series(fields.width - 1).null_count() == 0
         return fields if is_whole else None
 
-    def _take_apart(self, body: FileBody) -> None:
+    def _take_apart(self, body: Lines) -> None:
         """Split one file into lines, reject those of the wrong shape, parse the others."""
         text = body.data[body.start :].decode("utf-8", "replace").removesuffix("\n")
         lines = pl.select(text=pl.lit(text).str.split("\n")).explode("text")

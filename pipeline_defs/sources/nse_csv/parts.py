@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from pipeline_defs.markets.sessions import first_covered_date, last_covered_date
 from pipeline_defs.sources.nse_csv.checks import PLACED_REJECT_SCHEMA, line_texts
 from pipeline_defs.sources.nse_csv.fields import Distinct, dates
 from pipeline_defs.sources.nse_csv.reasons import BAD_DATE, OTHER_DAY, REPEATED_HEADER
+from pipeline_defs.spilling import PackedFrame, map_frames
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SEGMENTS: Final = {"OPT": "FO", "FUT": "FO", "CONT": "FO", "SPOT": "CM", "EQ": "CM"}
 """Instrument kind to the segment in whose session it trades."""
-_MANY_LINES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class Part:
     ----------
     layout : Layout
         Where it comes from.
-    fields : polars.DataFrame or bytes
-        All lines as text, for the text of those refused later; packed when they are many.
+    fields : polars.DataFrame or PackedFrame
+        All lines as text, for the text of those refused later.
     contracts : polars.DataFrame
         `contracts.TERMS`, one row per identity.
     rows : polars.DataFrame
@@ -44,22 +43,20 @@ class Part:
     """
 
     layout: Layout
-    fields: pl.DataFrame | bytes
+    fields: pl.DataFrame | PackedFrame
     contracts: pl.DataFrame
     rows: pl.DataFrame
     rejects: pl.DataFrame
 
     def packed(self) -> Part:
-        """Keep many lines packed: they are needed only for refused rows, and would take twice what the rows take."""
-        if isinstance(self.fields, bytes) or self.fields.height < _MANY_LINES:
+        """Put lines on disk: their rows are read from there as they are used, their text is seldom needed."""
+        if isinstance(self.fields, PackedFrame):
             return self
-        packed = io.BytesIO()
-        self.fields.write_ipc(packed, compression="lz4", compat_level=pl.CompatLevel.oldest())
-        return replace(self, fields=packed.getvalue())
+        return replace(self, fields=PackedFrame(self.fields), rows=map_frames([self.rows]))
 
     def lines(self) -> pl.DataFrame:
         """Give all lines as text."""
-        return pl.read_ipc(io.BytesIO(self.fields)) if isinstance(self.fields, bytes) else self.fields
+        return self.fields.read() if isinstance(self.fields, PackedFrame) else self.fields
 
 
 def split_dates(

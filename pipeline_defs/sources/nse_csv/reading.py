@@ -16,6 +16,7 @@ from pipeline_defs.errors import SourceError
 from pipeline_defs.markets.sessions import is_session
 from pipeline_defs.schema.batches import REJECT_SCHEMA
 from pipeline_defs.sources.nse_csv.bhavcopy import normalize_daily
+from pipeline_defs.sources.nse_csv.deliveries import SLICE_LINES
 from pipeline_defs.sources.nse_csv.findings import judge_ignored
 from pipeline_defs.sources.nse_csv.normalize import normalize
 from pipeline_defs.sources.nse_csv.parts import split_dates
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline_defs.schema.batches import Finding, ImportRequest
-    from pipeline_defs.sources.nse_csv.deliveries import Intake
+    from pipeline_defs.sources.nse_csv.deliveries import Fields, Intake
     from pipeline_defs.sources.nse_csv.entries import Entry, Listing
     from pipeline_defs.sources.nse_csv.layouts import Layout
     from pipeline_defs.sources.nse_csv.parts import Part
@@ -146,30 +147,25 @@ class Reading:
         is_session(trade_date)  # raises for a date of which nothing is known
         day = self._days.pop(trade_date)
         seen_twins = len(self._intake.twins)
-        parts = [self._part(layout, frame, trade_date) for layout, frame in day.lines]
+        parts = _Parts(trade_date, self._request.underlying)
+        for layout, frame in day.lines:
+            parts.add(layout, frame)
         rejects, of_other_days = list(day.rejects), list[pl.DataFrame]()
         for portion in self._intake.read(day.entries):
             rejects.append(portion.rejects)
-            for fields in portion.fields:
-                by_date, refused = split_dates(fields.layout, fields.frame, trade_date)
-                of_other_days.append(refused)
-                parts += [self._part(fields.layout, frame, trade_date) for frame in by_date.values()]
+            of_other_days += [parts.add_own(fields) for fields in portion.fields]
+            del portion  # or two slices would be in memory as text while the next is read
         digest = self._digest(day)
         unread = self._intake.refuse_unread(day.unsafe, day.empty_archives)
         rejects += [unread, *of_other_days]
         twins = self._intake.twins[seen_twins:]
         return DateReading(
-            parts,
+            parts.all,
             pl.concat(reject.select(list(REJECT_SCHEMA)) for reject in rejects),
             self._intake.files(),
             judge_ignored(day.junk, day.foreign, twins),
             digest,
         )
-
-    def _part(self, layout: Layout, frame: pl.DataFrame, trade_date: dt.date) -> Part:
-        if layout.family != "stream":
-            return normalize_daily(layout, frame, trade_date, self._request.underlying)
-        return normalize(layout, frame, trade_date, self._request.underlying).packed()
 
     def _plan(self, listing: Listing) -> _Day:
         """Sort what was listed by the date in its names; give what has none."""
@@ -203,6 +199,39 @@ class Reading:
         for (date,), frame in everything.filter(pl.col("date").is_not_null()).group_by("date", maintain_order=True):
             self._days[date].rejects.append(frame.drop("date"))
         return everything.filter(pl.col("date").is_null()).drop("date")
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The parts of a trade date; as soon as they have `SLICE_LINES` lines, the next ones wait on disk.
+
+    Parameters
+    ----------
+    trade_date : datetime.date
+        Of all.
+    underlying : str or None
+        What the request is restricted to.
+
+    """
+
+    trade_date: dt.date
+    underlying: str | None
+    all: list[Part] = field(default_factory=list)
+    _lines: int = 0
+
+    def add_own(self, fields: Fields) -> pl.DataFrame:
+        """Read those lines as rows that are of the trade date; give the others, refused."""
+        by_date, refused = split_dates(fields.layout, fields.frame, self.trade_date)
+        for lines in by_date.values():
+            self.add(fields.layout, lines)
+        return refused
+
+    def add(self, layout: Layout, lines: pl.DataFrame) -> None:
+        """Read lines as rows."""
+        read = normalize if layout.family == "stream" else normalize_daily
+        part = read(layout, lines, self.trade_date, self.underlying)
+        self._lines += lines.height
+        self.all.append(part.packed() if self._lines >= SLICE_LINES else part)
 
 
 def _nothing_usable(path: Path, listing: Listing, found: Iterable[dt.date], request: ImportRequest) -> SourceError:

@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline_defs.errors import SourceError
+from pipeline_defs.schema.columns import TIMESTAMP
 from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS
 from pipeline_defs.sources.nse_csv.reasons import CONFLICTING_DUPLICATE, DUPLICATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
 _MEASUREMENTS: Final = tuple(column.name for column in MEASUREMENT_COLUMNS)
 _CONTRACT_STRIDE: Final = 1 << 32
 """More seconds than there are between the epoch and any trade date."""
+
+
+TICK_SPANS: Final[dict[str, pl.DataType]] = {
+    "contract_key": pl.UInt32(),
+    "file_index": pl.UInt32(),
+    "first": TIMESTAMP,
+    "last": TIMESTAMP,
+}
+"""Between which ticks of a contract a file reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ def settle_bars(rows: pl.DataFrame) -> Settled:
     return Settled(kept.drop("key"), rejects, out_of_order)
 
 
-def settle_ticks(rows: pl.DataFrame, label: Callable[[int], str]) -> Settled:
+def settle_ticks(rows: pl.DataFrame) -> Settled:
     """Order ticks by second, and number those of one contract and second in file order.
 
     Ticks are never the same: several identical ones in a second are several trades.
@@ -90,22 +100,13 @@ def settle_ticks(rows: pl.DataFrame, label: Callable[[int], str]) -> Settled:
     Parameters
     ----------
     rows : polars.DataFrame
-        As in `settle_bars`.
-    label : callable
-        From file index to the name of the file, for messages.
+        As in `settle_bars`; of one contract no two files at the same time (`refuse_overlap`).
 
     Returns
     -------
     Settled
 
-    Raises
-    ------
-    SourceError
-        If two files hold ticks of one contract at the same time: their order, and whether they are the
-        same ticks, is not known.
-
     """
-    _refuse_overlap(rows, label)
     rows, out_of_order = _ordered(rows)
     position = pl.int_range(pl.len(), dtype=pl.Int32())
     starts = pl.when(pl.col("key").ne_missing(pl.col("key").shift(1))).then(position).forward_fill()
@@ -125,19 +126,32 @@ def _ordered(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     return rows.sort("key", maintain_order=True), int(behind)
 
 
-def _refuse_overlap(rows: pl.DataFrame, label: Callable[[int], str]) -> None:
-    spans = rows.group_by("contract_key", "file_index").agg(
-        first=pl.col("timestamp").min(), last=pl.col("timestamp").max()
-    )
+def refuse_overlap(spans: pl.DataFrame, labels: Sequence[str]) -> None:
+    """Refuse files that hold ticks of one contract at the same time.
+
+    Parameters
+    ----------
+    spans : polars.DataFrame
+        `TICK_SPANS`; a contract and file may stand in several rows.
+    labels : sequence of str
+        Names of the files by index, for the message.
+
+    Raises
+    ------
+    SourceError
+        If there are any: the order of their ticks, and whether they are the same ticks, is not known.
+
+    """
+    whole = spans.group_by("contract_key", "file_index").agg(pl.col("first").min(), pl.col("last").max())
     earlier = pl.col("last").shift(1).over("contract_key")
     overlaps = (
-        spans.sort("contract_key", "first", "file_index")
+        whole.sort("contract_key", "first", "file_index")
         .with_columns(overlaps=pl.col("first") <= earlier, other=pl.col("file_index").shift(1).over("contract_key"))
         .filter("overlaps")
     )
     if overlaps.is_empty():
         return
-    one, other = label(overlaps["file_index"][0]), label(overlaps["other"][0])
+    one, other = labels[overlaps["file_index"][0]], labels[overlaps["other"][0]]
     raise SourceError(
         f"holds ticks of {overlaps.height} contracts at the same time as {other}; their order is not known",
         where=one,

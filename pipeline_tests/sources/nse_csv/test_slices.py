@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from pipeline_defs.samples.generate import DEMO, generate
 from pipeline_defs.schema.batches import ImportRequest
-from pipeline_defs.sources.nse_csv import deliveries, lines, parts
+from pipeline_defs.sources.nse_csv import deliveries, lines, parts, reading, settling
 from pipeline_defs.sources.nse_csv.adapter import NseCsvSource
+from pipeline_defs.spilling import PackedFrame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +38,15 @@ def in_slices(monkeypatch: pytest.MonkeyPatch, *, slice_lines: int, chunk_bytes:
     """Read in slices from now on; the list is filled with the lines of each that was kept packed."""
     monkeypatch.setattr(deliveries, "SLICE_LINES", slice_lines)
     monkeypatch.setattr(lines, "_CHUNK_BYTES", chunk_bytes)
-    monkeypatch.setattr(parts, "_MANY_LINES", 1)
+    monkeypatch.setattr(reading, "SLICE_LINES", 1)
+    monkeypatch.setattr(settling, "HEAVY_ROWS", slice_lines)
+    monkeypatch.setattr(settling, "SLICE_ROWS", slice_lines)
     packed: list[int] = []
     pack = parts.Part.packed
 
     def counting(part: parts.Part) -> parts.Part:
         made = pack(part)
-        if isinstance(made.fields, bytes):
+        if isinstance(made.fields, PackedFrame):
             packed.append(made.lines().height)
         return made
 

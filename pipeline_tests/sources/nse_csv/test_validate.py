@@ -77,7 +77,7 @@ def test_bars_are_settled_as_if_each_key_were_judged_by_hand(rows: list[tuple[in
 
 @given(ROWS)
 def test_no_tick_is_lost_and_ticks_of_one_second_keep_their_order(rows: list[tuple[int, int, int, int | None]]) -> None:
-    settled = settle_ticks(frame(rows), str)
+    settled = settle_ticks(frame(rows))
     assert sorted(settled.rows["line"]) == list(range(2, len(rows) + 2))
     assert settled.rejects.is_empty()
     expected, seen = [], Counter[tuple[int, int]]()
