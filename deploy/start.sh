@@ -39,7 +39,7 @@ read_secret AWS_SECRET_ACCESS_KEY s3_secret_key
 : "${PIPELINE_HOME:?start.sh: set PIPELINE_HOME to the folder of the state}"
 DAGSTER_HOME=$PIPELINE_HOME/dagster
 export DAGSTER_HOME
-mkdir -p "$DAGSTER_HOME"
+mkdir -p "$DAGSTER_HOME" "${TMPDIR:-/tmp}"
 
 # A copy, since a link would be taken for the laptop's. Several processes start at once: a rename is whole or not at all.
 runs=$(number PIPELINE_MAX_RUNS 4)
