@@ -26,7 +26,7 @@ def listing_of(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[st
     """Read everything below a path: member (or path) to bytes, and the labels of what was left out."""
     with Archives(limits or ArchiveLimits()) as archives:
         listing = archives.list_files(path)
-        contents = {entry.member or entry.path: archives.read(entry) for entry in listing.entries}
+        contents = {entry.member or entry.path: archives.read(entry)[:] for entry in listing.entries}
         left_out = {
             kind: [entry.member or entry.path for entry in getattr(listing, kind)]
             for kind in ("unsafe", "empty_archives", "junk", "foreign")
