@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TICK_SCHEMA
-from pipeline_defs.warehouse import selections
+from pipeline_defs.warehouse import observations
 from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_defs.warehouse.slices import open_market_slice
 from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option, pair
@@ -94,7 +94,7 @@ def test_the_contract_itself_is_preferred_to_its_rolling_alias(warehouse: Wareho
 def test_bars_come_in_bounded_parts_with_whole_instruments(
     warehouse: Warehouse, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selections, "ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr(observations, "ROWS_AT_A_TIME", 5)
     load(make_batch(Delivery([(f"C{key}", minute, "5.5") for key in range(6) for minute in range(1, 4)])))
 
     with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:

@@ -110,7 +110,7 @@ def test_no_bytes_make_the_validator_raise(  # each is a finding, or changes not
     whole[place] = byte
     (root / OPTIONS).parent.mkdir(parents=True)
     (root / OPTIONS).write_bytes(whole[:place] if cut else whole)
-    content = read_zip(root, parse_path(OPTIONS))
+    (content,) = read_zip(root, parse_path(OPTIONS))
     assert content.findings or content.rows.height == 180
 
 
