@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
+from pipeline_defs.errors import ExportError
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
@@ -38,11 +40,24 @@ class Spool:
         rows : polars.DataFrame
             With the columns of all others of the part.
 
+        Raises
+        ------
+        ExportError
+            If the disk takes no more.
+
         """
         packed = io.BytesIO()
         rows.write_ipc_stream(packed, compression="lz4")
-        self._file.seek(self._end)
-        written = self._file.write(packed.getbuffer())
+        try:
+            self._file.seek(self._end)
+            written = self._file.write(packed.getbuffer())
+            self._file.flush()
+        except OSError as error:
+            raise ExportError(
+                f"rows could not be put down on disk: {error}",
+                where=tempfile.gettempdir(),
+                next_step="free space there, or set TMPDIR to a folder that has more",
+            ) from error
         self._places[part].append((self._end, written))
         self._end += written
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline_defs.warehouse.selections import Selection
 
-ROWS_AT_A_TIME: Final = 1 << 19
+ROWS_AT_A_TIME: Final = 1 << 18
 """Observations in a part, unless a single instrument has more."""
 
 _ROWS_OF_TABLE: Final = """

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 COPY_SLICE_ROWS: Final = 131_072
 """Rows formatted at a time: bounds the client's memory, large enough to amortise a call."""
 
-PORTION_BYTES: Final = 1 << 24
-"""Text that is received before it is parsed: some 200,000 bars."""
+PORTION_BYTES: Final = 1 << 22
+"""Text that is received before it is parsed: some 50,000 bars."""
 
 _SHORT_SCALE: Final = 2
 _TIMESTAMP_FORMAT: Final = "%Y-%m-%d %H:%M:%S%.f+00"
