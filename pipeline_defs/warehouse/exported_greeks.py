@@ -10,7 +10,7 @@ import polars as pl
 from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.exports import GREEKS_SCHEMA
 from pipeline_defs.schema.tables import TICK
-from pipeline_defs.warehouse.selections import bounded_parts
+from pipeline_defs.warehouse.observations import numbered_parts
 from pipeline_defs.warehouse.transport import copy_out
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class StoredGreeks:
 
     def __call__(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
         """Give them in bounded parts."""
-        for part in bounded_parts(self.coverage, instrument_ids):
+        numbered = numbered_parts(self.coverage, instrument_ids)
+        for part in self.coverage.join(numbered, on="export_id", maintain_order="left").partition_by("part"):
             ids = part.select("instrument_id", "export_id").unique()
             rows = copy_out(self.connection, _READ, GREEKS_SCHEMA, self.selection.parameters(**_days(part)))
             yield (

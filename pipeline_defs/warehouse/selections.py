@@ -1,7 +1,8 @@
 """What of the warehouse a slice is made of: observations of one underlying, at one resolution, by source.
 
-The statements of a slice's reads, and the frames they give. Everything is bound to a `Selection`, which also says
-whether the tables of today are meant or what was known of them at an earlier instant. Opening a slice is `slices`.
+The statements that say what there is, and the frames they give. Everything is bound to a `Selection`, which also says
+whether the tables of today are meant or what was known of them at an earlier instant. The observations themselves are
+read by `observations`; opening a slice is `slices`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import polars as pl
 
 from pipeline_defs.markets.market import market
 from pipeline_defs.schema.columns import SIZE, TIMESTAMP
-from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA, TICK_SCHEMA
-from pipeline_defs.schema.tables import DAY, OBSERVATION_TABLES, SIZES, TICK
+from pipeline_defs.schema.exports import INSTRUMENT_SCHEMA, TERM_PERIOD_SCHEMA
+from pipeline_defs.schema.tables import DAY, SIZES, TICK
 from pipeline_defs.warehouse.calendars import with_closes
 from pipeline_defs.warehouse.days import day_bounds
 from pipeline_defs.warehouse.transport import copy_out
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from pipeline_defs.markets.market import Market
-
-ROWS_AT_A_TIME: Final = 2_000_000
-"""Observations held in memory by a reader: about 300 MB of frames."""
 
 _STAMPED_CLOSES: Final = dt.timedelta(microseconds=1)
 
@@ -57,19 +55,6 @@ LEFT JOIN {continuous_contracts} AS c USING (instrument_id, trade_date)
 LEFT JOIN instrument_merges_as_of(coalesce(%(known_at)s::timestamptz, 'infinity')) AS m
     ON m.duplicate_id = o.instrument_id
 """
-
-_ROWS_OF_TABLE: Final = """
-SELECT {columns}
-FROM {observations} AS o
-WHERE o."timestamp" >= %(start)s AND o."timestamp" < %(end)s AND o.bar_seconds = %(bar_seconds)s
-  AND o.source = %(source)s AND o.open IS NOT NULL AND o.instrument_id = ANY (%(instrument_ids)s)
-"""
-
-_BAR_COLUMNS: Final = """o.instrument_id, o."timestamp", o.open, o.high, o.low, o.close,
-       {volume} AS volume, {open_interest} AS open_interest"""
-
-_TICK_COLUMNS: Final = """o.instrument_id, o."timestamp", o.sequence, o.close AS price, {volume} AS size,
-       {open_interest} AS open_interest, o.bid_price, {bid_size} AS bid_size, o.ask_price, {ask_size} AS ask_size"""
 
 _TERMS: Final = """
 SELECT t.instrument_id, t.kind, t.symbol, t.underlying, t.expiry, t.strike, t.option_type, t.rank, t.series, t.isin,
@@ -283,68 +268,3 @@ def read_load_ids(connection: psycopg.Connection, selection: Selection, coverage
         parameters = selection.parameters(source=source, **bound)
         found |= set(copy_out(connection, query, {"load_id": pl.Int64()}, parameters)["load_id"])
     return found
-
-
-def bounded_parts(coverage: pl.DataFrame, instrument_ids: list[int] | None) -> list[pl.DataFrame]:
-    """Cut the coverage by exported instrument so that each part holds a bounded number of rows."""
-    wanted = coverage if instrument_ids is None else coverage.filter(pl.col("export_id").is_in(instrument_ids))
-    sizes = wanted.group_by("export_id").agg(pl.col("rows").sum()).sort("export_id")
-    numbered = sizes.with_columns(part=(pl.col("rows").cum_sum() - 1) // ROWS_AT_A_TIME)
-    return wanted.join(numbered.select("export_id", "part"), on="export_id").partition_by("part")
-
-
-def read_bars_of(connection: psycopg.Connection, selection: Selection, part: pl.DataFrame) -> pl.DataFrame:
-    """Read a part's bars as `BAR_SCHEMA`, sorted by instrument and time; of ticks each is a bar, in their order."""
-    if selection.bar_seconds > TICK:
-        bars = _read(connection, selection, part, _BAR_COLUMNS, selection.typed(BAR_SCHEMA))
-        return bars.sort("instrument_id", "timestamp")
-    ticks = read_ticks_of(connection, selection, part)
-    price = pl.col("price")
-    return ticks.select(
-        "instrument_id", "timestamp", open=price, high=price, low=price, close=price, volume="size",
-        open_interest="open_interest",
-    )  # fmt: skip
-
-
-def read_ticks_of(connection: psycopg.Connection, selection: Selection, part: pl.DataFrame) -> pl.DataFrame:
-    """Read a part's ticks as `TICK_SCHEMA`, sorted by instrument, time and sequence."""
-    ticks = _read(connection, selection, part, _TICK_COLUMNS, selection.typed(TICK_SCHEMA))
-    return ticks.sort("instrument_id", "timestamp", "sequence")
-
-
-def _with_sizes(columns: str, dataset: str) -> str:
-    """Write sizes as the frames have them: where the table could hold decimals, whole ones come without."""
-    form = "trim_scale({})" if OBSERVATION_TABLES[dataset].polars_schema()["volume"] == SIZE else "{}"
-    for name in SIZES:
-        value = "coalesce(o.volume, 0)" if name == "volume" else f"o.{name}"
-        columns = columns.replace(f"{{{name}}}", form.format(value))
-    return columns
-
-
-def _read(
-    connection: psycopg.Connection,
-    selection: Selection,
-    part: pl.DataFrame,
-    columns: str,
-    schema: dict[str, pl.DataType],
-) -> pl.DataFrame:
-    rows = pl.concat(
-        copy_out(
-            connection,
-            selection.statement(_ROWS_OF_TABLE.replace("{columns}", _with_sizes(columns, str(dataset))), str(dataset)),
-            schema,
-            selection.parameters(source=source, instrument_ids=of_source["instrument_id"].unique().to_list()),
-        ).with_columns(source=pl.lit(source))
-        for (dataset, source), of_source in part.partition_by("dataset", "source", as_dict=True).items()
-    )
-    if not (part["is_alias"] | part["is_partial"]).any():
-        return rows.drop("source")
-    shift = pl.duration(microseconds=selection.parameters()["belongs_before"].microseconds)
-    days = part.select("source", "instrument_id", "trade_date", "export_id")
-    trade_date = (pl.col("timestamp") - shift).dt.convert_time_zone(selection.zone).dt.date()
-    return (
-        rows.with_columns(trade_date=trade_date)
-        .join(days, on=["source", "instrument_id", "trade_date"], how="inner")
-        .with_columns(instrument_id="export_id")
-        .select(list(schema))
-    )

@@ -23,16 +23,14 @@ from pipeline_defs.warehouse.actions import read_actions
 from pipeline_defs.warehouse.calendars import SESSION_SCHEMA, market_of_underlying, sessions_of
 from pipeline_defs.warehouse.choosing import choose_sources, keep_to, taken_days
 from pipeline_defs.warehouse.exported_greeks import open_greeks
+from pipeline_defs.warehouse.observations import Observations
 from pipeline_defs.warehouse.precedence import Precedence, load_precedence, stored_sources
 from pipeline_defs.warehouse.resampling import resample
 from pipeline_defs.warehouse.selections import (
     Selection,
-    bounded_parts,
-    read_bars_of,
     read_coverage,
     read_instruments,
     read_load_ids,
-    read_ticks_of,
 )
 from pipeline_defs.warehouse.settlements import read_settlements
 from pipeline_defs.warehouse.transport import copy_out
@@ -51,25 +49,6 @@ SELECT session_date, open, close FROM {sessions} AS s
 WHERE market = 'NSE' AND segment = 'FO' AND session_date BETWEEN %(start_date)s AND %(end_date)s
 ORDER BY session_date
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """Observations of one resolution as they are stored, within a snapshot."""
-
-    connection: psycopg.Connection
-    selection: Selection
-    coverage: pl.DataFrame
-
-    def bars(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
-        """Give them as bars, in bounded parts."""
-        for part in bounded_parts(self.coverage, instrument_ids):
-            yield read_bars_of(self.connection, self.selection, part)
-
-    def ticks(self, instrument_ids: list[int] | None = None) -> Iterator[pl.DataFrame]:
-        """Give them as ticks, in bounded parts."""
-        for part in bounded_parts(self.coverage, instrument_ids):
-            yield read_ticks_of(self.connection, self.selection, part)
 
 
 @contextmanager
@@ -151,7 +130,7 @@ def open_market_slice(
         )
         selection = _where_it_trades(connection, wanted)
         everything = read_coverage(connection, selection)
-        stored = _Stored(connection, selection, choose_sources(connection, selection, everything, order))
+        stored = Observations(connection, selection, choose_sources(connection, selection, everything, order))
         if stored.coverage.is_empty():
             raise _nothing(selection)
         sessions = _read_sessions(connection, selection)
@@ -232,15 +211,15 @@ def _read_sessions(connection: psycopg.Connection, selection: Selection) -> pl.D
     return sessions_of(selection.market, selection.start_date, selection.end_date)
 
 
-def _ticks(connection: psycopg.Connection, bars: _Stored, precedence: Precedence | None) -> _Stored | None:
+def _ticks(connection: psycopg.Connection, bars: Observations, precedence: Precedence | None) -> Observations | None:
     """Find the ticks; of a contract-day whose bars are taken, those of the same source and no others."""
     selection = replace(bars.selection, bar_seconds=TICK)
     coverage = keep_to(read_coverage(connection, selection), bars.coverage)
     chosen = choose_sources(connection, selection, coverage, precedence)
-    return None if chosen.is_empty() else _Stored(connection, selection, chosen)
+    return None if chosen.is_empty() else Observations(connection, selection, chosen)
 
 
-def _tick_slice(ticks: _Stored) -> TickSlice:
+def _tick_slice(ticks: Observations) -> TickSlice:
     instruments, _ = read_instruments(ticks.connection, ticks.selection, ticks.coverage)
     return TickSlice(instruments, ticks.ticks)
 

@@ -15,12 +15,15 @@ from pipeline_defs.schema.columns import PRICE_PRECISION, PRICE_SCALE
 from pipeline_defs.warehouse.binary_rows import HEADER, TRAILER, encode_rows, has_fixed_width
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Buffer, Iterator, Mapping
 
     import psycopg
 
 COPY_SLICE_ROWS: Final = 131_072
 """Rows formatted at a time: bounds the client's memory, large enough to amortise a call."""
+
+PORTION_BYTES: Final = 1 << 22
+"""Text that is received before it is parsed: some 50,000 bars."""
 
 _SHORT_SCALE: Final = 2
 _TIMESTAMP_FORMAT: Final = "%Y-%m-%d %H:%M:%S%.f+00"
@@ -97,12 +100,56 @@ def copy_out(
         Empty with the same schema when the query gives no row.
 
     """
+    received = io.BytesIO()
+    for chunk in _copied(connection, query, schema, parameters):
+        received.write(chunk)
+    return _parsed(received, schema)
+
+
+def copy_out_in_portions(
+    connection: psycopg.Connection,
+    query: str,
+    schema: Mapping[str, pl.DataType],
+    parameters: Mapping[str, Any] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Read a query's rows by COPY, a bounded number at a time.
+
+    Parameters
+    ----------
+    connection, query, schema, parameters
+        As for `copy_out`; no column is text, in which a line may end within a row.
+
+    Yields
+    ------
+    polars.DataFrame
+        At least one, empty when the query gives no row.
+
+    """
+    received, is_first = io.BytesIO(), True
+    for chunk in _copied(connection, query, schema, parameters):
+        received.write(chunk)
+        # PostgreSQL sends row by row, though it does not promise to.
+        if received.tell() >= PORTION_BYTES and bytes(chunk).endswith(b"\n"):
+            yield _parsed(received, schema)
+            received, is_first = io.BytesIO(), False
+    if is_first or received.tell():
+        yield _parsed(received, schema)
+
+
+def _copied(
+    connection: psycopg.Connection,
+    query: str,
+    schema: Mapping[str, pl.DataType],
+    parameters: Mapping[str, Any] | None,
+) -> Iterator[Buffer]:
     selected = ", ".join(_quoted(name) for name in schema)
     statement = f"COPY (SELECT {selected} FROM ({query}) AS q) TO STDOUT (FORMAT csv)"
-    received = io.BytesIO()
     with connection.cursor().copy(_bound(connection, statement, parameters)) as copy:
-        for chunk in copy:
-            received.write(chunk)
+        yield from copy
+
+
+def _parsed(received: io.BytesIO, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Make a frame of lines."""
     if not received.tell():
         return pl.DataFrame(schema=dict(schema))
     received.seek(0)

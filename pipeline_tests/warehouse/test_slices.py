@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_defs.errors import ExportError
 from pipeline_defs.schema.exports import BAR_SCHEMA, INSTRUMENT_SCHEMA, TICK_SCHEMA
-from pipeline_defs.warehouse import selections
+from pipeline_defs.warehouse import observations, transport
 from pipeline_defs.warehouse.reports import LoadReport
 from pipeline_defs.warehouse.slices import open_market_slice
 from pipeline_tests.warehouse.deliveries import SESSION_OPEN, TRADE_DATE, Delivery, make_batch, option, pair
@@ -94,7 +94,7 @@ def test_the_contract_itself_is_preferred_to_its_rolling_alias(warehouse: Wareho
 def test_bars_come_in_bounded_parts_with_whole_instruments(
     warehouse: Warehouse, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selections, "ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr(observations, "ROWS_AT_A_TIME", 5)
     load(make_batch(Delivery([(f"C{key}", minute, "5.5") for key in range(6) for minute in range(1, 4)])))
 
     with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
@@ -104,6 +104,36 @@ def test_bars_come_in_bounded_parts_with_whole_instruments(
     assert sum(part.height for part in parts) == 18
     seen = [set(part["instrument_id"]) for part in parts]
     assert sum(len(ids) for ids in seen) == len(set().union(*seen)) == 6
+
+
+def test_a_session_that_is_read_in_portions_gives_the_rows_that_it_gives_at_once(
+    warehouse: Warehouse, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = range(1, 40)
+    load(make_batch(Delivery([(f"C{key}", minute, f"{key + 1}.5") for key in range(4) for minute in minutes])))
+    load(
+        make_batch(
+            Delivery([("F", minute, "1.5") for minute in minutes], contracts={"F": FRONT}), table="futures_ticks"
+        )
+    )
+    load(
+        make_batch(Delivery([("S", minute, "9.5") for minute in minutes], contracts={"S": INDEX}), table="spot_prices")
+    )
+    _, whole = bars(warehouse)
+    assert whole.height == 6 * len(minutes)
+
+    monkeypatch.setattr(observations, "ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr(transport, "PORTION_BYTES", 300)
+    with open_market_slice(warehouse, "NIFTY", TRADE_DATE, TRADE_DATE) as market:
+        parts = list(market.read_bars())
+        wanted = market.instruments["instrument_id"].to_list()[:3]
+        asked = list(market.read_bars(wanted))
+
+    assert len(parts) > 2
+    assert max(part.height for part in parts) < 50 + len(minutes)
+    assert pl.concat(parts).equals(whole)
+    assert len(asked) > 1
+    assert pl.concat(asked).equals(whole.filter(pl.col("instrument_id").is_in(wanted)))
 
 
 def test_only_the_asked_instruments_are_read(warehouse: Warehouse, load: Load) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import polars as pl
 import psycopg
@@ -11,7 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline_defs.schema.columns import PRICE, TIMESTAMP
-from pipeline_defs.warehouse.transport import copy_in, copy_out, shorten_decimals
+from pipeline_defs.warehouse import transport
+from pipeline_defs.warehouse.transport import copy_in, copy_out, copy_out_in_portions, shorten_decimals
+
+if TYPE_CHECKING:
+    import pytest
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 SCHEMA = {"timestamp": TIMESTAMP, "price": PRICE, "volume": pl.Int64(), "name": pl.String(), "day": pl.Date()}
@@ -50,6 +55,21 @@ def test_instants_of_which_none_is_known_are_instants_all_the_same(postgres_url:
 
     assert back.rows() == [(1, None), (2, None)]
     assert back.schema["at"] == TIMESTAMP
+
+
+def test_portions_together_are_what_comes_out_at_once(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"n": pl.Int64(), "at": TIMESTAMP}
+    query = "SELECT n, 'epoch'::timestamptz + n * interval '1 second' AS at FROM generate_series(%(first)s, 1000) AS n"
+    monkeypatch.setattr(transport, "PORTION_BYTES", 500)
+    with psycopg.connect(postgres_url) as connection:
+        for first in (1, 1_000):
+            portions = list(copy_out_in_portions(connection, query, schema, {"first": first}))
+            assert pl.concat(portions).equals(copy_out(connection, query, schema, {"first": first}))
+            assert len(portions) > 10 or first == 1_000
+        (nothing,) = copy_out_in_portions(connection, query, schema, {"first": 1_001})
+
+    assert nothing.is_empty()
+    assert dict(nothing.schema) == schema
 
 
 def test_parameters_are_bound_not_pasted(postgres_url: str) -> None:

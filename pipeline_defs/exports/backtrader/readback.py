@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-_BATCH_BYTES: Final = 32 << 20
+_BATCH_BYTES: Final = 8 << 20
 _HEADER_LINE: Final = f"{HEADER}\n".encode("ascii")
 _GREEKS_HEADER_LINE: Final = f"{GREEKS_HEADER}\n".encode("ascii")
 _STAMP: Final = r"[0-9]{4}-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"

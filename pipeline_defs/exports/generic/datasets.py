@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _DATED_TERMS: Final = ("symbol", "underlying", "expiry", "strike")
 """Terms of `OWN_TERMS` that can change while the instrument stays the same."""
 
-PIECE: Final = 1 << 18
+PIECE: Final = 1 << 17
 """Rows that are given at a time: with ten columns of terms they take far more room than what the reader holds."""
 
 _INSTANT: Final = dt.timedelta(microseconds=1)

@@ -63,7 +63,8 @@ class Summary:
         self._parts.append(
             rows.group_by("instrument_id").agg(
                 *hashes,
-                symbol=pl.col("symbol").last(),
+                # A text of its own: one that was taken over from Arrow keeps the whole batch that it came in.
+                symbol=pl.concat_str(pl.col("symbol").last(), pl.lit("")),
                 rows=pl.len().cast(pl.Int64),
                 first_timestamp=pl.col("timestamp").min(),
                 last_timestamp=pl.col("timestamp").max(),

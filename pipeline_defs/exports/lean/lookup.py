@@ -60,7 +60,7 @@ class Lookup:
         self._listed: defaultdict[Symbol, defaultdict[dt.date, set[Contract]]] = defaultdict(lambda: defaultdict(set))
 
     def see(self, content: ZipContent) -> None:
-        """Take note of a zip, and check that its data lie within the market's hours.
+        """Take note of a portion of a zip, and check that its data lie within the market's hours.
 
         Parameters
         ----------
@@ -75,7 +75,9 @@ class Lookup:
             self._listed[symbol][file.date] |= {entry.contract for entry in content.entries}
         if file.tick_type is not TickType.OPEN_INTEREST and not content.rows.is_empty():
             try:
-                self.findings += self._outside(content, find_entry(self._hours, *symbol))
+                found = self._outside(content, find_entry(self._hours, *symbol))
+                # The portions of a zip mostly tell the same.
+                self.findings += [finding for finding in found if finding not in self.findings]
             except (LeanFormatError, LookupError, TypeError, AttributeError) as error:
                 what = f"the entry for {'/'.join(symbol)} cannot be read: {error}"
                 self.findings.append(Finding(Rule.HOURS, HOURS_PATH, what))

@@ -1,7 +1,8 @@
 """Reads zips of a data folder back: every entry and line against the grammar, values as exact decimals.
 
-Whole zips at once; what a line must look like is said by `lines`. Nothing is read past its first defect, and a defect
-is a finding, never an exception: a damaged file must not hide the others.
+Many entries at once, but not a whole zip, which may hold the day of a whole chain; what a line must look like is said
+by `lines`. Nothing is read past its first defect, and a defect is a finding, never an exception: a damaged file must
+not hide the others.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pipeline_defs.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
     import zipfile
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline_defs.exports.lean.paths import DataFile
@@ -36,17 +38,20 @@ _FIELDS: Final = {
 _SCALED: Final = frozenset((*PRICES, *QUOTE_PRICES))
 _SHOWN: Final = 200
 
+PORTION_BYTES: Final = 1 << 23
+"""Text that is taken apart at once, but for a longer entry: some 200,000 lines, 100 MB with what is made of them."""
+
 
 @dataclass
 class ZipContent:
-    """What a zip holds.
+    """What a zip holds, or a portion of it.
 
     Parameters
     ----------
     file : DataFile
         Which zip.
     entries : list of Entry
-        In the order of the zip.
+        In the order of the zip; each lies wholly in one portion.
     rows : polars.DataFrame
         `entry` (index into `entries`), `time` (Int64 milliseconds, or naive Datetime for hour and daily data), and the
         values in currency: of trades, quotes or open interest. Of tick data the time alone.
@@ -61,8 +66,8 @@ class ZipContent:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read_zip(root: Path, file: DataFile, path: str | None = None) -> ZipContent:
-    """Read a zip.
+def read_zip(root: Path, file: DataFile, path: str | None = None) -> Iterator[ZipContent]:
+    """Read a zip, a bounded number of bytes at a time.
 
     Parameters
     ----------
@@ -73,14 +78,14 @@ def read_zip(root: Path, file: DataFile, path: str | None = None) -> ZipContent:
     path : str or None, default None
         Where it lies, if that is not where LEAN looks for it.
 
-    Returns
-    -------
+    Yields
+    ------
     ZipContent
+        At least one. Of a zip that cannot be read to its end, the last has no rows and says so.
 
     """
     where = path or file.path
-    content = ZipContent(file, rows=_empty_rows(file))
-    texts: list[str] = []
+    content, texts, size = ZipContent(file, rows=_empty_rows(file)), list[str](), 0
     try:
         with open_zip(root / where) as archive:
             if not archive.infolist():
@@ -89,13 +94,15 @@ def read_zip(root: Path, file: DataFile, path: str | None = None) -> ZipContent:
                 text = _read_entry(archive, info, content, where)
                 if text is not None:
                     texts.append(text)
+                    size += len(text)
+                if size >= PORTION_BYTES:
+                    yield _parsed(content, texts, where)
+                    content, texts, size = ZipContent(file, rows=_empty_rows(file)), [], 0
     except DAMAGE as error:
         content.findings.append(Finding(Rule.ARCHIVE, where, f"cannot be read to its end: {error}"))
         content.entries.clear()
-        return content
-    if texts:
-        _parse(content, texts, where)
-    return content
+        texts = []
+    yield _parsed(content, texts, where)
 
 
 def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, content: ZipContent, where: str) -> str | None:
@@ -118,7 +125,10 @@ def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, content: ZipCon
     return text
 
 
-def _parse(content: ZipContent, texts: list[str], where: str) -> None:
+def _parsed(content: ZipContent, texts: list[str], where: str) -> ZipContent:
+    """Take the texts of the entries apart."""
+    if not texts:
+        return content
     file = content.file
     lines = (
         pl.DataFrame({"text": texts})
@@ -153,6 +163,7 @@ def _parse(content: ZipContent, texts: list[str], where: str) -> None:
     if unsorted.fill_null(value=False).any():
         _find(content, lines.filter(unsorted), Rule.ORDER, where, "is not later than the line before")
     content.rows = rows
+    return content
 
 
 def _values(lines: pl.DataFrame, file: DataFile) -> pl.DataFrame:

@@ -8,6 +8,7 @@ of magnitude.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -31,28 +32,37 @@ _FACTOR: Final = 20
 """How far the middle strike and the underlying may lie apart."""
 
 _PRICE_COLUMN: Final = {TickType.TRADE: "close", TickType.QUOTE: "bid_close"}
+type _Symbol = tuple[SecurityType, str, str]
+
 _UNDERLYING: Final = {SecurityType.INDEX_OPTION: SecurityType.INDEX, SecurityType.OPTION: SecurityType.EQUITY}
+
+
+@dataclass(slots=True)
+class _Zip:
+    """What the portions of a zip showed: of prices that are scaled how many, and how many whole hundredths."""
+
+    prices: int = 0
+    hundredths: int = 0
+    scaled: SecurityType | None = None
+    middles: list[Decimal] = field(default_factory=list)
+    dear: Finding | None = None
 
 
 class Scales:
     """Prices and strikes of a folder, as they come by."""
 
     def __init__(self) -> None:
-        self._prices: defaultdict[tuple[SecurityType, str, str], list[Decimal]] = defaultdict(list)
-        self._strikes: defaultdict[tuple[SecurityType, str, str], set[Decimal]] = defaultdict(set)
+        self._prices: defaultdict[_Symbol, list[Decimal]] = defaultdict(list)
+        self._strikes: defaultdict[_Symbol, set[Decimal]] = defaultdict(set)
+        self._zips: defaultdict[str, _Zip] = defaultdict(_Zip)
 
-    def see(self, content: ZipContent) -> Iterator[Finding]:
-        """Take note of a zip, and check its prices by themselves.
+    def see(self, content: ZipContent) -> None:
+        """Take note of a portion of a zip.
 
         Parameters
         ----------
         content : ZipContent
             As it was read.
-
-        Yields
-        ------
-        Finding
-            At most one a zip.
 
         """
         file = content.file
@@ -68,25 +78,36 @@ class Scales:
         self._strikes[key].update(
             entry.contract.strike for entry in content.entries if entry.contract.strike is not None
         )
-        is_hundredth = content.rows.select((pl.col(column).to_physical() % _HUNDREDTHS == 0).mean()).item()
-        if file.security.is_scaled and is_hundredth < _MOST:
-            yield Finding(
-                Rule.SCALE,
-                file.path,
-                f"most prices are no whole hundredths, the middle one is {middle}: {file.security} prices are written "
-                "times 10,000",
-            )
-        yield from _dearer_than_strikes(content, column)
+        seen = self._zips[file.path]
+        if file.security.is_scaled:
+            seen.prices += prices.len()
+            is_hundredth = pl.col(column).to_physical() % _HUNDREDTHS == 0
+            seen.hundredths += content.rows.select(is_hundredth.sum()).item()
+            seen.scaled = file.security
+            seen.middles.append(middle)
+        if seen.dear is None:
+            seen.dear = next(_dearer_than_strikes(content, column), None)
 
     def conclude(self) -> Iterator[Finding]:
-        """Compare strikes with their underlying.
+        """Judge the zips, and compare strikes with their underlying.
 
         Yields
         ------
         Finding
-            One a symbol.
+            At most two a zip, and one a symbol.
 
         """
+        for path, seen in self._zips.items():
+            if seen.scaled is not None and seen.hundredths < seen.prices * _MOST:
+                middle = sorted(seen.middles)[len(seen.middles) // 2]
+                yield Finding(
+                    Rule.SCALE,
+                    path,
+                    f"most prices are no whole hundredths, the middle one is {middle}: {seen.scaled} prices are "
+                    "written times 10,000",
+                )
+            if seen.dear is not None:
+                yield seen.dear
         for (security, market, ticker), strikes in sorted(self._strikes.items()):
             of = _UNDERLYING.get(security)
             prices = self._prices.get((of, market, ticker)) if of is not None and strikes else None

@@ -52,7 +52,7 @@ def validate_folder(root: Path, see: Callable[[ZipContent], None] | None = None)
     root : Path
         The folder that ``data-folder`` of LEAN's configuration names.
     see : callable or None, default None
-        Given each zip as it was read.
+        Given each portion of each zip as it was read.
 
     Returns
     -------
@@ -61,15 +61,15 @@ def validate_folder(root: Path, see: Callable[[ZipContent], None] | None = None)
     """
     report, lookup, scales = FolderReport(), Lookup(root), Scales()
     for path, file in _data_files(root, report):
-        content = read_zip(root, file, path)
-        report.findings += content.findings
-        report.findings += scales.see(content)
-        lookup.see(content)
         report.counts["zips"] += 1
-        report.counts["entries"] += len(content.entries)
-        report.counts["lines"] += content.rows.height
-        if see is not None:
-            see(content)
+        for content in read_zip(root, file, path):
+            report.findings += content.findings
+            scales.see(content)
+            lookup.see(content)
+            report.counts["entries"] += len(content.entries)
+            report.counts["lines"] += content.rows.height
+            if see is not None:
+                see(content)
     report.findings += [*scales.conclude(), *lookup.conclude()]
     if report.counts["zips"] == 0:
         report.findings.append(Finding(Rule.PATH, root.name, "holds no data: expected zips below equity/, index/, ..."))

@@ -31,11 +31,13 @@ from pipeline_defs.exports.lean.truth import (
 from pipeline_defs.exports.lean.validator import VALIDATOR, validate_folder
 from pipeline_defs.exports.manifest import MANIFEST_NAME
 from pipeline_defs.exports.verifying import Report
+from pipeline_defs.spool import Spool
 
 if TYPE_CHECKING:
     from pipeline_defs.exports.lean.reading import ZipContent
 
 _KEYS: Final = ["engine_id", "bar_seconds"]
+_MOST_TOLD: Final = 10
 
 
 def verify_folder(root: Path, truth: Path) -> Report:
@@ -54,37 +56,50 @@ def verify_folder(root: Path, truth: Path) -> Report:
 
     """
     report = Report(VALIDATOR)
-    collector = _Collector(truth)
-    validated = validate_folder(root, collector.see)
-    report.failures += [str(finding) for finding in validated.findings]
-    report.failures += collector.failures
-    report.checks |= validated.counts
-    _check_listings(report, root, truth / EXPECTED_FOLDER)
     sums = pl.read_parquet(truth / SUMS_FILE)
-    for tick_type in VALUES:
-        _check_sums(report, sums, collector, tick_type)
-        _check_values(report, truth, collector, tick_type)
+    with Spool() as values:
+        collector = _Collector(truth, values)
+        validated = validate_folder(root, collector.see)
+        report.failures += [str(finding) for finding in validated.findings]
+        report.failures += collector.failures
+        report.checks |= validated.counts
+        _check_listings(report, root, truth / EXPECTED_FOLDER)
+        for tick_type in VALUES:
+            _check_sums(report, sums, collector, tick_type)
+            _check_values(report, truth, values, tick_type)
     report.readback = _readback(sums, collector)
     return report
 
 
 class _Collector:
-    """What was read: sums of everything, every value of the instruments that are compared one by one."""
+    """What was read: sums of everything, every value of the instruments that are compared one by one.
 
-    def __init__(self, truth: Path) -> None:
+    The values are put down by the file of the truth that they are compared with; each instrument is in one of these.
+    """
+
+    def __init__(self, truth: Path, values: Spool) -> None:
         self._sessions = pl.read_parquet(truth / SESSIONS_FILE)
         self._closes = pl.read_parquet(truth / CLOSES_FILE)
         self._zone: str = json.loads((truth / ZONE_FILE).read_text())
-        files = sorted((truth / VALUES_FOLDER).glob("*.parquet"))
-        names = [pl.read_parquet(file, columns=_KEYS).unique() for file in files]
-        schema = {"engine_id": pl.String(), "bar_seconds": pl.Int32()}
-        self._chosen = pl.concat([pl.DataFrame(schema=schema), *names]).unique()
+        self._values = values
+        schema = {"engine_id": pl.String(), "bar_seconds": pl.Int32(), "file": pl.String()}
+        self._chosen = {
+            tick_type: pl.concat(
+                [
+                    pl.DataFrame(schema=schema),
+                    *(
+                        pl.read_parquet(file, columns=_KEYS).unique().with_columns(file=pl.lit(file.name))
+                        for file in _value_files(truth, tick_type)
+                    ),
+                ]
+            )
+            for tick_type in VALUES
+        }
         self.sums: dict[str, list[pl.DataFrame]] = {tick_type: [] for tick_type in VALUES}
-        self.values: dict[str, list[pl.DataFrame]] = {tick_type: [] for tick_type in VALUES}
         self.failures: list[str] = []
 
     def see(self, content: ZipContent) -> None:
-        """Take in a zip."""
+        """Take in a portion of a zip."""
         file = content.file
         if content.rows.is_empty() or file.resolution is Resolution.TICK:
             return
@@ -102,8 +117,10 @@ class _Collector:
             )
         tick_type = file.tick_type.value
         self.sums[tick_type].append(summed(closed, tick_type))
-        chosen = closed.join(self._chosen, on=_KEYS, how="semi")
-        self.values[tick_type].append(chosen.select(*_KEYS, "timestamp", *VALUES[tick_type]))
+        chosen = closed.join(self._chosen[tick_type], on=_KEYS, how="inner")
+        compared = chosen.select("file", *_KEYS, "timestamp", *VALUES[tick_type])
+        for (name,), values in compared.partition_by("file", as_dict=True, include_key=False).items():
+            self._values.put(name, values)
 
     def _with_closes(self, rows: pl.DataFrame, content: ZipContent) -> pl.DataFrame:
         """Turn LEAN's times into close stamps, UTC."""
@@ -171,24 +188,29 @@ def _check_sums(report: Report, sums: pl.DataFrame, collector: _Collector, tick_
             report.expect(f"{where}: {name}", row.get(name), row.get(f"{name}_found"))
 
 
-def _check_values(report: Report, truth: Path, collector: _Collector, tick_type: str) -> None:
-    files = sorted((truth / VALUES_FOLDER).glob(f"{tick_type}-*.parquet"))
-    if not files:
-        return
-    order = [*_KEYS, "timestamp"]
-    expected = pl.concat([pl.read_parquet(file) for file in files]).sort(order)
-    found = pl.concat([expected.clear(), *collector.values[tick_type]]).sort(order)
-    report.checks[tick_type]["compared"] = expected.height
-    if expected.equals(found):
-        return
-    both = expected.join(found, on=order, how="full", suffix="_found", coalesce=True).sort(order)
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_found")) for name in VALUES[tick_type])
-    for row in both.filter(differs).head(10).iter_rows(named=True):
-        where = f"{row['engine_id']} {tick_type} of {row['bar_seconds']} seconds at {row['timestamp']}"
-        names = VALUES[tick_type]
-        report.expect(
-            where, {name: str(row[name]) for name in names}, {name: str(row[f"{name}_found"]) for name in names}
-        )
+def _check_values(report: Report, truth: Path, values: Spool, tick_type: str) -> None:
+    order, names = [*_KEYS, "timestamp"], VALUES[tick_type]
+    compared, told = 0, 0
+    for file in _value_files(truth, tick_type):
+        expected = pl.read_parquet(file).sort(order)
+        found = pl.concat([expected.clear(), *values.take(file.name)]).sort(order)
+        compared += expected.height
+        if expected.equals(found):
+            continue
+        both = expected.join(found, on=order, how="full", suffix="_found", coalesce=True).sort(order)
+        differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_found")) for name in names)
+        for row in both.filter(differs).head(_MOST_TOLD - told).iter_rows(named=True):
+            where = f"{row['engine_id']} {tick_type} of {row['bar_seconds']} seconds at {row['timestamp']}"
+            report.expect(
+                where, {name: str(row[name]) for name in names}, {name: str(row[f"{name}_found"]) for name in names}
+            )
+            told += 1
+    if compared:
+        report.checks[tick_type]["compared"] = compared
+
+
+def _value_files(truth: Path, tick_type: str) -> list[Path]:
+    return sorted((truth / VALUES_FOLDER).glob(f"{tick_type}-*.parquet"))
 
 
 def total(parts: list[pl.DataFrame], tick_type: str) -> pl.DataFrame:

@@ -15,14 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_defs.errors import ExportError
-from pipeline_defs.exports.generic import verify
+from pipeline_defs.exports.generic import reading, verify
 from pipeline_defs.exports.generic.exporter import CsvExporter, ParquetExporter
+from pipeline_defs.exports.generic.summaries import Summary
 from pipeline_defs.exports.generic.truth import write_truth
 from pipeline_defs.exports.manifest import MANIFEST_NAME, check_manifest, list_objects, read_manifest
 from pipeline_defs.exports.registry import EXPORTERS
 from pipeline_defs.exports.run import export_slice
 from pipeline_defs.exports.verifying import READBACK_FILE, REPORT_FILE
 from pipeline_defs.schema.exports import READBACK_SCHEMA, BuiltExport, MarketSlice
+from pipeline_defs.schema.interchange import BAR_COLUMNS, BARS
 from pipeline_tests.exports.generic.conftest import FORMATS, SLICES, Exports
 from pipeline_tests.exports.generic.slices import in_halves, nifty_slice
 
@@ -333,3 +335,18 @@ def test_a_file_of_rows_without_any_reads_as_none(copied: Copied, tmp_path: Path
     assert any(
         "rows of ticks.csv: expected 4, found 0" in line for line in verify.verify_export(folder, tmp_path).failures
     )
+
+
+def test_a_summary_keeps_nothing_of_the_batches_that_it_was_made_of(
+    built_files: Callable[[str, MarketSlice], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name taken over from Arrow would keep its whole batch in memory, and in the end the whole file."""
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 4_000)
+    path = built_files("csv", nifty_slice()) / "bars_1m.csv"
+    before, summary = pa.total_allocated_bytes(), Summary(BARS)
+    for rows in reading.read_csv(path, dict(BAR_COLUMNS)):
+        summary.add(rows)
+    del rows
+
+    assert summary.by_instrument()["rows"].sum() > 100
+    assert pa.total_allocated_bytes() - before < path.stat().st_size // 4

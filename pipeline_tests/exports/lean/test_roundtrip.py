@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def bars_of_sample(root: Path, file: DataFile, path: str, timezone: str) -> pl.DataFrame:
-    content = read_zip(root, file, path)
+    (content,) = read_zip(root, file, path)
     assert content.findings == []
     length = pl.duration(seconds=SECONDS_OF_RESOLUTION[file.resolution])
     start = pl.col("time")

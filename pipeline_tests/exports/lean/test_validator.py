@@ -6,11 +6,13 @@ import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from pipeline_defs.exports.lean import reading
 from pipeline_defs.exports.lean.__main__ import main
 from pipeline_defs.exports.lean.exporter import LeanExporter
 from pipeline_defs.exports.lean.market_hours import HOURS_PATH
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline_defs.exports.lean.reading import ZipContent
     from pipeline_defs.schema.exports import BuiltExport
 
 OPTIONS = "indexoption/india/minute/nifty/20250813_trade_european.zip"
@@ -110,8 +113,51 @@ def test_no_bytes_make_the_validator_raise(  # each is a finding, or changes not
     whole[place] = byte
     (root / OPTIONS).parent.mkdir(parents=True)
     (root / OPTIONS).write_bytes(whole[:place] if cut else whole)
-    content = read_zip(root, parse_path(OPTIONS))
+    (content,) = read_zip(root, parse_path(OPTIONS))
     assert content.findings or content.rows.height == 180
+
+
+def _named(content: ZipContent) -> pl.DataFrame:
+    names = pl.Series([entry.name for entry in content.entries], dtype=pl.String())
+    return content.rows.with_columns(entry=names.gather(content.rows["entry"]))
+
+
+def test_portions_of_a_zip_are_the_zip(built: BuiltExport, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = read_zip(built.root, parse_path(OPTIONS))
+    monkeypatch.setattr(reading, "PORTION_BYTES", 1_500)
+    portions = list(read_zip(built.root, parse_path(OPTIONS)))
+
+    assert len(portions) > 2
+    assert [entry for portion in portions for entry in portion.entries] == whole.entries
+    values = [_named(portion) for portion in portions]
+    assert pl.concat(values).equals(_named(whole))
+
+
+def test_in_portions_the_same_is_found(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A stamp hours after the close, in every entry.
+    late = "63000000,500,500,500,500,1\n"
+    rewrite(copy / OPTIONS, {name: text + late for name, text in entries(copy / OPTIONS).items()})
+    at_once = validate_folder(copy)
+    monkeypatch.setattr(reading, "PORTION_BYTES", 1_500)
+    in_portions = validate_folder(copy)
+
+    assert at_once.findings
+    assert [str(finding) for finding in in_portions.findings] == [str(finding) for finding in at_once.findings]
+    assert in_portions.counts == at_once.counts
+
+
+def test_a_zip_that_breaks_off_is_found_whatever_was_read_before(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(copy / OPTIONS) as archive:
+        last = archive.infolist()[-1]
+    whole = bytearray((copy / OPTIONS).read_bytes())
+    whole[last.header_offset + 30 + len(last.filename) + last.compress_size // 2] ^= 0xFF
+    (copy / OPTIONS).write_bytes(whole)
+    monkeypatch.setattr(reading, "PORTION_BYTES", 1_500)
+    *before, broken = read_zip(copy, parse_path(OPTIONS))
+
+    assert all(portion.findings == [] and portion.rows.height for portion in before)
+    assert broken.rows.is_empty()
+    assert any("cannot be read to its end" in finding.what for finding in broken.findings)
 
 
 def test_an_encrypted_zip_is_a_finding(copy: Path) -> None:

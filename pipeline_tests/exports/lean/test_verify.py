@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from pipeline_defs.exports.lean import reading, writing
 from pipeline_defs.exports.lean.exporter import LeanExporter
 from pipeline_defs.exports.lean.kinds import OptionStyle
 from pipeline_defs.exports.lean.symbol_properties import PROPERTIES_PATH
@@ -89,6 +90,26 @@ def test_one_changed_value_is_found(copy: Path, truth: Path) -> None:
     found = failures(copy, truth)
     assert "trade of 60 seconds: high_sum: expected" in found
     assert "at 2025-08-13 09:32:00+00:00: expected {'open': '90.05000000', 'high': '91.10000000'" in found
+
+
+def test_values_are_compared_file_by_file_of_the_truth_and_portion_by_portion_of_the_zips(
+    market: MarketSlice, built: BuiltExport, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "ROWS_AT_A_TIME", 70)
+    monkeypatch.setattr(reading, "PORTION_BYTES", 1_500)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    assert write_truth(built, market, cut, OptionStyle.EUROPEAN, 10**6) == []
+    assert len(list((cut / "values").glob("trade-60-*.parquet"))) > 2
+
+    report = verify_folder(copy, cut)
+    assert report.failures == []
+    assert report.checks["trade"] == {"instruments": 24, "rows": 608, "compared": 608}
+
+    for name in entries(copy / OPTIONS):
+        changed(copy, OPTIONS, name, lambda text: text.replace("00,", "05,"))
+    told = [line for line in verify_folder(copy, cut).failures if " at 2025-08-13 " in line]
+    assert len(told) == 10
 
 
 def test_two_swapped_entries_are_found_although_the_folder_is_sound(copy: Path, truth: Path) -> None:
