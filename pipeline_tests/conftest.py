@@ -60,7 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"left to `make test-thorough`: {marker.args[0]}"))
     if server == "embedded":
         return
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         function = item.originalname if isinstance(item, pytest.Function) else item.name
         again = is_run_again(server, item.path.relative_to(_TESTS), function, thorough=thorough)
