@@ -21,30 +21,13 @@ from pipeline_defs.warehouse.connection import Warehouse
 from pipeline_defs.warehouse.embedded import ensure_running, stop
 from pipeline_defs.warehouse.migrations import upgrade
 from pipeline_tests.servers import SERVERS, running
+from pipeline_tests.servers.again import is_run_again
 from pipeline_tests.servers.places import ServerUnavailableError, database_folder
 from pipeline_tests.servers.pristine import Pristine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOMS = {"apache": ("warehouse",), "full": ("warehouse",)}
-"""Folders whose tests are run again on a server that is not embedded: those that ask what the SQL does there. The
-command line's tests copy and drop databases at will, which the full server's only one does not allow."""
-
-OF_THE_FULL_EDITION = (
-    "warehouse/migrations",
-    *(
-        f"warehouse/test_{name}.py"
-        for name in (
-            *("bars", "continuous_bars", "doctor", "faults", "history", "loading", "loading_days", "maintenance"),
-            *("merging", "option_greeks", "resampling", "slices", "storage_edges"),
-        )
-    ),
-)
-"""What meets the full edition's own: compression, continuous aggregates, policies. The rest of its room asks nothing
-that the Apache edition does not answer, at half the speed of one backend, and is run there with ``--thorough``."""
-
-_OF_THE_EMBEDDED_SERVER = "warehouse/embedded"
 _TESTS = Path(__file__).parent
 _NUMBERS = itertools.count(1)
 
@@ -77,19 +60,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"left to `make test-thorough`: {marker.args[0]}"))
     if server == "embedded":
         return
-    kept = [item for item in items if _belongs_to(server, item.path, thorough=thorough)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        function = item.originalname if isinstance(item, pytest.Function) else item.name
+        again = is_run_again(server, item.path.relative_to(_TESTS), function, thorough=thorough)
+        (kept if again else left).append(item)
+    config.hook.pytest_deselected(items=left)
     items[:] = kept
     if server == "full":
         for item in items:
             if (marker := item.get_closest_marker("needs_real_backend")) is not None:
                 item.add_marker(pytest.mark.skip(reason=f"needs a real backend: {marker.args[0]}"))
-
-
-def _belongs_to(server: str, path: Path, *, thorough: bool) -> bool:
-    place = path.relative_to(_TESTS)
-    rooms = OF_THE_FULL_EDITION if server == "full" and not thorough else ROOMS[server]
-    return any(map(place.is_relative_to, rooms)) and not place.is_relative_to(_OF_THE_EMBEDDED_SERVER)
 
 
 @pytest.fixture(scope="session")

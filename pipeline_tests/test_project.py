@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_defs.settings import PROJECT_ROOT
-from tools import compile_imports
+from tools import compile_imports, uv_as_pip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,41 @@ def test_a_python_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     assert attempt.returncode != 0
     assert "PYTHON=/bin/false is not a Python 3.12 or 3.13" in attempt.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_uv_is_told_the_indexes_of_pip_s_configuration_and_the_environment_s_before_the_files() -> None:
+    listed = """:env:.find-links='/wheels /more'
+:env:.no-input='1'
+global.extra-index-url='file:///one file:///two'
+global.find-links='/elsewhere'
+global.index-url='file:///main'
+install.index-url='file:///install'
+download.index-url='file:///download'
+"""
+    assert uv_as_pip.variables(listed) == {
+        "UV_DEFAULT_INDEX": "file:///install",
+        "UV_INDEX": "file:///one file:///two",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+
+
+def test_an_environment_without_the_pinned_uv_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    for file in ("tools/fetch_uv.sh", "requirements-uv.txt"):
+        (tmp_path / file).write_bytes((PROJECT_ROOT / file).read_bytes())
+
+    def fetch() -> int:
+        return subprocess.run(["sh", "tools/fetch_uv.sh", "/bin/false"], cwd=tmp_path, check=False).returncode
+
+    assert fetch() == 1  # by a Python without pip
+    assert not (tmp_path / ".venv-tools/ready").exists()
+    (tmp_path / ".venv-tools/bin").mkdir(parents=True)
+    (tmp_path / ".venv-tools/bin/uv").symlink_to("/bin/true")
+    (tmp_path / ".venv-tools/ready").write_bytes((tmp_path / "requirements-uv.txt").read_bytes())
+    assert fetch() == 0
+    (tmp_path / ".venv-tools/ready").write_text("another version")
+    assert fetch() == 1
 
 
 def test_bytecode_is_written_of_every_module_of_ours_and_of_the_services(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 import psycopg
 import pytest
 
 from pipeline_tests.servers import __main__ as runner
-from pipeline_tests.servers import full, places
+from pipeline_tests.servers import again, full, places
 from pipeline_tests.servers.apache_packages import mirror
 from pipeline_tests.servers.places import ServerUnavailableError, run
 from pipeline_tests.servers.pristine import Pristine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STANZA = "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\nSigned-By: /usr/share/keyrings/{}\n"
 DEBIAN = "debian-archive-keyring.gpg"
@@ -139,6 +137,32 @@ def test_what_no_transaction_has_touched_is_left_alone_when_the_state_is_put_bac
         assert kept_now == kept
         assert changed_now != changed
         assert connection.execute("SELECT id FROM changed").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("server", again.ROOMS)
+def test_what_is_run_again_is_there_and_in_the_folders_that_are_collected_for_the_server(server: str) -> None:
+    tests = Path(__file__).parent
+    for place, names in again.FILES[server].items():
+        functions = {
+            node.name for node in ast.walk(ast.parse((tests / place).read_text())) if isinstance(node, ast.FunctionDef)
+        }
+        assert set(names) <= functions, place
+        assert any(map(Path(place).is_relative_to, again.ROOMS[server])), place
+
+
+def test_a_test_is_run_again_by_its_name_or_its_file_and_thoroughly_by_its_room() -> None:
+    def told(place: str, name: str) -> tuple[bool, bool]:
+        return (
+            again.is_run_again("full", PurePath(place), name, thorough=False),
+            again.is_run_again("full", PurePath(place), name, thorough=True),
+        )
+
+    assert told("warehouse/test_bars.py", "test_of_any_name") == (True, True)
+    assert told("warehouse/test_loading.py", "test_a_first_load_stores_every_row_exactly") == (True, True)
+    assert told("warehouse/test_loading.py", "test_of_any_name") == (False, True)
+    assert told("warehouse/test_bundles.py", "test_of_any_name") == (False, True)
+    assert told("warehouse/embedded/test_server.py", "test_of_any_name") == (False, False)
+    assert told("cli/test_main.py", "test_of_any_name") == (False, False)
 
 
 def test_the_summary_counts_what_passed_failed_and_was_skipped(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv hold exactly what the lock files say, and the project itself: tools/environment.sh runtime|dev
-# Uses uv if it is there, else pip. Instant if nothing changed since the last time.
+# Uses uv if it is there or pip can fetch it, else pip. Instant if nothing changed since the last time.
 set -eu
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
@@ -64,6 +64,8 @@ if ! in_place; then
     fi
 fi
 
+# By pip alone, which unpacks one package after the other, the same takes a minute more.
+by_uv() { return 1; }
 if command -v uv >/dev/null; then
     install() { uv pip install --quiet --python "$venv/bin/python" "$@"; }
 elif "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -74,13 +76,21 @@ else
     install() { "$python" -m pip --python "$venv/bin/python" --disable-pip-version-check install --no-compile --quiet --no-input "$@"; }
 fi
 
+if ! command -v uv >/dev/null; then
+    python=${python:-$(find_python)}
+    if sh tools/fetch_uv.sh "$python"; then
+        by_uv() { "$python" tools/uv_as_pip.py .venv-tools/bin/uv pip install --quiet --python "$venv/bin/python" "$@"; }
+    fi
+fi
+
 rm -f "$venv"/ready-*
 say "installing the locked packages (a minute or two the first time)"
 locked=""
 for file in "$@"; do locked="$locked -r $file"; done
 # Nothing is resolved here: the lock files are complete, and `make lock` saw to it that they fit together.
+locked="--no-deps --require-hashes --only-binary :all: $locked"
 # shellcheck disable=SC2086 # a list of options, of file names without blanks
-install --no-deps --require-hashes --only-binary :all: $locked
+by_uv $locked || install $locked
 # The build tool is among the locked packages, so nothing more is fetched.
 install --no-deps --no-index --no-build-isolation --editable .
 

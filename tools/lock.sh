@@ -5,10 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 uv=.venv-tools/bin/uv
-if [ ! -x $uv ]; then
-    "${PYTHON:-python3}" -m venv .venv-tools
-    .venv-tools/bin/python -m pip --disable-pip-version-check install --quiet 'uv>=0.13,<1'
-fi
+sh tools/fetch_uv.sh "${PYTHON:-python3}"
 
 pin() {
     output=$1
@@ -20,3 +17,5 @@ pin() {
 pin requirements.txt pyproject.toml --group build --extra nautilus --extra backtrader --extra s3 --extra sources --extra migration \
     --extra server --extra celery "$@"
 pin requirements-dev.txt --group pyproject.toml:dev --constraints requirements.txt "$@"
+echo 'uv>=0.13,<1' >.venv-tools/uv.in
+pin requirements-uv.txt .venv-tools/uv.in "$@"

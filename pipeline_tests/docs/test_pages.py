@@ -11,10 +11,7 @@ import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pytest
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
 
 from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.docs.blocks import Block, blocks_of, pages
@@ -157,6 +154,10 @@ def test_what_is_not_run_is_counted_and_says_why() -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
 def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, sample: Sample, tmp_path: Path) -> None:
+    import nbformat  # noqa: PLC0415 -- two seconds, with the grammars of its validator
+    from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415 -- as above
+    from nbclient import NotebookClient  # noqa: PLC0415 -- as above
+
     sample.catalog("nautilus")
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     # Sockets of the file system, in a short folder: nobody else of the machine reads them.
@@ -168,6 +169,8 @@ def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, sample: Samp
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_shows_what_a_run_gave_and_is_small(path: Path) -> None:
+    import nbformat  # noqa: PLC0415 -- two seconds, with the grammars of its validator
+
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "run it from its first cell"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from pipeline_defs.cli import main as cli
 from pipeline_defs.samples.generate import DEMO, GeneratedSample, generate
 from pipeline_defs.schema.batches import ImportRequest
 from pipeline_defs.sources.registry import get_source
@@ -28,19 +31,39 @@ PIPELINE = (sys.executable, "-m", "pipeline_defs.cli.main")
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs `pipeline` and gives what it printed."""
+    """Runs `pipeline` and gives what it printed.
+
+    In this process, as the console script does, without the seconds in which a process of its own imports; where an
+    exit code or output is to be proved to the end, as a process of its own.
+    """
 
     environment: dict[str, str]
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["pipeline", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        code = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(["pipeline", *map(str, arguments)], code, out.getvalue(), err.getvalue())
+
+    def run_apart(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run it as a process of its own."""
         return subprocess.run(
-            [*PIPELINE, *map(str, arguments)], env=self.environment, capture_output=True, text=True, check=False
+            [*PIPELINE, *map(str, arguments)],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*PIPELINE, *map(str, arguments)],
-            env=self.environment,
+            env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -65,8 +88,7 @@ def template_url(migrated_url: str) -> str:
 
 @pytest.fixture
 def pipeline(database_url: str, tmp_path: Path) -> CommandLine:
-    environment = {**os.environ, "PIPELINE_DATABASE_URL": database_url, "PIPELINE_HOME": str(tmp_path / "home")}
-    return CommandLine(environment)
+    return CommandLine({"PIPELINE_DATABASE_URL": database_url, "PIPELINE_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture

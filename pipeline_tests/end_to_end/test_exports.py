@@ -166,7 +166,7 @@ def test_an_export_killed_at_any_moment_leaves_the_old_or_the_new_catalog(
 
 
 def test_nothing_to_export_fails_and_publishes_nothing(pipeline: CommandLine, tmp_path: Path) -> None:
-    completed = pipeline.run("export", "--format", "nautilus", *DAYS, "--output", tmp_path / "catalog", "--json")
+    completed = pipeline.run_apart("export", "--format", "nautilus", *DAYS, "--output", tmp_path / "catalog", "--json")
 
     assert completed.returncode == 1
     assert "no 60-second bars of NIFTY" in completed.stderr

@@ -192,7 +192,7 @@ def test_a_day_of_which_nothing_is_usable_fails_and_its_lines_can_be_listed(
         "NIFTY31JAN1910800CE.NFO,01/01/2019,09:15:59,-1,1,1,1,75,0\n",
         encoding="utf-8",
     )
-    completed = pipeline.run("import", "--source", "nse-csv", "--path", path, "--json")
+    completed = pipeline.run_apart("import", "--source", "nse-csv", "--path", path, "--json")
 
     assert completed.returncode == 1
     (load,) = json.loads(completed.stdout)["loads"]

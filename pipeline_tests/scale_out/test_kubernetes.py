@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from kubernetes import client
 
 from pipeline_defs.settings import PROJECT_ROOT
 from pipeline_tests.orchestration.workers_fixtures import IMAGE, a_run, instance_with, launch
@@ -35,6 +34,8 @@ MODELS = {
 
 def as_the_server_understands(body: dict[str, Any]) -> Any:
     """Read an object into its model and write it again: a field that there is not, is lost on the way."""
+    from kubernetes import client  # noqa: PLC0415 -- one and a half seconds of every collection
+
     api = client.ApiClient()
 
     class Response:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline_tests.servers import SERVERS, prepare
+from pipeline_tests.servers.again import ROOMS
 from pipeline_tests.servers.places import ServerUnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,7 +90,8 @@ def run(
             ]
         # The folder is named, because the option is of its conftest, which is read before the configured folders are.
         command += ["--thorough"] if thorough else []
-        command += arguments or ["pipeline_tests"]
+        # No other folder is run again on a server, so no other needs to be collected for it.
+        command += arguments or [str(Path("pipeline_tests", room)) for room in ROOMS.get(server, ("",))]
         code = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
         said = counts(report) if report.exists() else "no report"
     seconds = f"{time.monotonic() - begun:.0f} s"
