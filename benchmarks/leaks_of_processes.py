@@ -40,7 +40,7 @@ import psycopg
 
 from benchmarks.load_month import MONTH, UNDERLYING, Stack, free_port, prepare, say
 from benchmarks.measuring import Server
-from benchmarks.questions import LOCATION, OVERVIEW, REPOSITORY, of_code_server, pages, pings, scrapes
+from benchmarks.questions import LOCATION, OVERVIEW, REPOSITORY, CodeServer, pages, pings, scrapes
 from pipeline_defs.samples.generate import benchmark_day, generate
 from pipeline_defs.samples.hours import session_dates
 
@@ -55,7 +55,7 @@ FILES: Final = 5
 
 A_DAY: Final = {
     "ticks": 14_800,  # three sensors and Dagster's own every 30 s, one every minute, one every 5; all schedules
-    "evaluations": 1_574,  # of schedules: five sources every 5 minutes and every hour, and the daily ones
+    "looks": 14_800,  # the same by the code server, and whatever else is evaluated there
     "definitions": 1_440,  # read anew, by the daemon once a minute
     "partitions": 2_000,
     "pings": 2 * 86_400,  # whether the server is the same: asked by the daemon and by the web server every second
@@ -67,7 +67,7 @@ A_DAY: Final = {
 """What a usual day has of each."""
 
 PACED_BY: Final = {
-    "code server": "ticks",
+    "code server": "looks",
     "daemon": "ticks",
     "webserver": "queries",
     "metrics": "scrapes",
@@ -164,15 +164,15 @@ class Day(Stack):
             "reader", *self._hastened, "reader", "1", UNDERLYING, days[0], days[-1], self._folder / "windows", "0.05"
         )
         with dg.DagsterInstance.get() as instance:
-            work = {
-                self._imports(days): 0.0,
-                of_code_server(self.grpc_port, instance): 2.0,
-                pings(self.grpc_port): 2.0,
-                pages(self.ask, f"http://127.0.0.1:{self._web}"): 1.0,
-                scrapes(f"http://127.0.0.1:{self._metrics}/metrics"): 2.0,
-            }
-            for steps, pause in work.items():
-                self._threads.append(threading.Thread(target=self._work, args=(steps, pause)))
+            work = [
+                CodeServer(self.grpc_port, instance).steps(),
+                pings(self.grpc_port),
+                pages(self.ask, f"http://127.0.0.1:{self._web}"),
+                scrapes(f"http://127.0.0.1:{self._metrics}/metrics"),
+                self._imports(days),
+            ]
+            for steps in work:
+                self._threads.append(threading.Thread(target=self._work, args=(steps,)))
                 self._threads[-1].start()
             begun, until = time.monotonic(), time.monotonic() + 60 * self._options.minutes
             lines = self._options.report / "samples.jsonl"
@@ -228,7 +228,7 @@ class Day(Stack):
             ticks: dict[str, int] = dict(connection.execute(_TICKS).fetchall())
         with contextlib.suppress(OSError, ValueError):
             self.done["windows"] = int((self._folder / "windows").read_text())
-        done = {**self.done, "ticks": sum(ticks.values()), **{f"ticks {name}": n for name, n in ticks.items()}}
+        done = {**self.done, "ticks": sum(ticks.values()), "looks": sum(ticks.values()) + self.done["evaluations"]}
         sample = Sample(at_seconds, done)
         pids = {name: [process.pid] for name, process in self._processes.items()}
         pids["database"] = [self._server.pid, *children_of(self._server.pid)]
@@ -248,7 +248,7 @@ class Day(Stack):
                         held[name] = held.get(name, 0) + value
         return sample
 
-    def _work(self, steps: Iterator[Step], pause: float) -> None:
+    def _work(self, steps: Iterator[Step]) -> None:
         """Take steps until the time is over, and pause so many times as long as each took."""
         for kind, step in steps:
             begun = time.monotonic()
@@ -257,7 +257,7 @@ class Day(Stack):
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- counted, and told in the end
                 self.failed[f"{kind}: {error!r:.300}"] += 1
             self.done[kind] += 1
-            if self._over.wait(pause * (time.monotonic() - begun)):
+            if self._over.wait(self._options.pause * (time.monotonic() - begun)):
                 return
 
     def _imports(self, days: list[str]) -> Iterator[Step]:
@@ -301,6 +301,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=25.0, help="of the drive; home and warm-up come before")
     parser.add_argument("--faster", type=float, default=20.0, help="by which the daemon's waits are divided")
     parser.add_argument("--imports", type=int, default=3, help="of a session, at even distances")
+    parser.add_argument("--pause", type=float, default=1.0, help="after a question, so many times as long as it took")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
     parser.add_argument("--environment", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--report", type=Path, help="a folder for samples, logs and the result")

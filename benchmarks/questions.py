@@ -34,45 +34,84 @@ OVERVIEW: Final = {
 }
 """What the UI asks besides `QUERIES`."""
 
+_LOOKS: Final = 10
+"""How often each sensor is evaluated before the schedules are."""
 _FAILED: Final = ("ErrorSnap", "SerializableErrorInfo")
 
 
-def of_code_server(port: int, instance: dg.DagsterInstance) -> Iterator[Step]:
-    """Ask what the daemon and the web server ask of schedules, partitions and definitions."""
-    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
-    from dagster._grpc.client import DagsterGrpcClient
-    from dagster._grpc.types import ExternalScheduleExecutionArgs, PartitionArgs, PartitionNamesArgs
+class CodeServer:
+    """What the daemon and the web server ask of a code server.
 
-    from pipeline_defs.definitions import defs
+    Parameters
+    ----------
+    port : int
+        On loopback.
+    instance : dagster.DagsterInstance
+        Which the code server opens for an evaluation, as the daemon tells it to.
 
-    client = DagsterGrpcClient(port=port, host="127.0.0.1")
-    location = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=port, location_name=LOCATION)
-    origin = RemoteRepositoryOrigin(location, REPOSITORY)
-    repository, reference = defs.get_repository_def(), instance.get_ref()
-    partitioned = {job.name: job.partitions_def for job in repository.get_all_jobs() if job.partitions_def is not None}
+    """
 
-    def evaluate(name: str) -> None:
+    def __init__(self, port: int, instance: dg.DagsterInstance) -> None:
+        from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+        from dagster._grpc.client import DagsterGrpcClient
+
+        location = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=port, location_name=LOCATION)
+        self._client = DagsterGrpcClient(port=port, host="127.0.0.1")
+        self._origin = RemoteRepositoryOrigin(location, REPOSITORY)
+        self._instance = instance.get_ref()
+        self._cursors: dict[str, str | None] = {}
+
+    def steps(self) -> Iterator[Step]:
+        """Ask, the sensors more often than the schedules; no run that is requested is launched."""
+        from dagster._core.definitions.sensor_definition import SensorType
+
+        from pipeline_defs.definitions import defs
+
+        repository = defs.get_repository_def()
+        # Dagster's own sensor, of automation, is evaluated by the daemon itself.
+        sensors = [one.name for one in repository.sensor_defs if one.sensor_type is SensorType.STANDARD]
+        jobs = {one.name: one.partitions_def for one in repository.get_all_jobs() if one.partitions_def is not None}
+        while True:
+            for name in sensors * _LOOKS:
+                yield "evaluations", partial(self._look, name)
+            for schedule in repository.schedule_defs:
+                yield "evaluations", partial(self._evaluate, schedule.name)
+            for name, partitions in jobs.items():
+                yield "partitions", partial(self._list_partitions, name, partitions.get_last_partition_key())
+            yield "definitions", self._read_definitions
+
+    def _look(self, name: str) -> None:
+        from dagster._core.definitions.sensor_definition import SensorExecutionData
+        from dagster._grpc.types import SensorExecutionArgs
+        from dagster._serdes import deserialize_value
+
         now = dt.datetime.now(dt.UTC).timestamp()
-        args = ExternalScheduleExecutionArgs(origin, reference, name, now, "UTC", [name, str(now)])
-        _check(client.external_schedule_execution(args))
+        args = SensorExecutionArgs(
+            self._origin, self._instance, name, now, None, self._cursors.get(name), [name, str(now)]
+        )
+        answer = self._client.external_sensor_execution(args)
+        _check(answer)
+        self._cursors[name] = deserialize_value(answer, SensorExecutionData).cursor
 
-    def list_partitions(job: str, key: str | None) -> None:
-        named: dict[str, Any] = {"repository_origin": origin, "partition_set_name": f"{job}_partition_set"}
-        _check(client.external_partition_names(PartitionNamesArgs(**named, job_name=job)))
+    def _evaluate(self, name: str) -> None:
+        from dagster._grpc.types import ExternalScheduleExecutionArgs
+
+        now = dt.datetime.now(dt.UTC).timestamp()
+        args = ExternalScheduleExecutionArgs(self._origin, self._instance, name, now, "UTC", [name, str(now)])
+        _check(self._client.external_schedule_execution(args))
+
+    def _list_partitions(self, job: str, key: str | None) -> None:
+        from dagster._grpc.types import PartitionArgs, PartitionNamesArgs
+
+        named: dict[str, Any] = {"repository_origin": self._origin, "partition_set_name": f"{job}_partition_set"}
+        _check(self._client.external_partition_names(PartitionNamesArgs(**named, job_name=job)))
         if key is not None:
-            args = PartitionArgs(**named, partition_name=key, job_name=job, instance_ref=reference)
-            _check(client.external_partition_tags(args))
+            args = PartitionArgs(**named, partition_name=key, job_name=job, instance_ref=self._instance)
+            _check(self._client.external_partition_tags(args))
 
-    def read_definitions() -> None:
-        client.list_repositories()
-        client.external_repository(origin, defer_snapshots=True)
-
-    while True:
-        for schedule in repository.schedule_defs:
-            yield "evaluations", partial(evaluate, schedule.name)
-        for job, definition in partitioned.items():
-            yield "partitions", partial(list_partitions, job, definition.get_last_partition_key())
-        yield "definitions", read_definitions
+    def _read_definitions(self) -> None:
+        self._client.list_repositories()
+        self._client.external_repository(self._origin, defer_snapshots=True)
 
 
 def pings(port: int) -> Iterator[Step]:
