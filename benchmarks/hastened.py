@@ -3,11 +3,11 @@
     python -m benchmarks.hastened {code-server,daemon,webserver,metrics,reader} FASTER [ARGUMENT ...]
 
 What runs is Dagster's own command, or ours, in a process of its own. Of the daemon all waits are divided by FASTER:
-between two rounds, between the ticks of a sensor, between heartbeats, between two looks at the workspace. Of the web
-server only the pause between two questions to the code server is. The code server's and the readers' pace is their
-callers'. SIGUSR1 has a process tell on standard error what it holds: objects by type, and what the C library's
-allocator keeps. With LEAKS_TRACE_FRAMES=8, say, it tells from the second time on where the memory came from that was
-allocated since the first.
+between two rounds, between the ticks of a sensor, between heartbeats, between two looks at the workspace; its question
+each second whether the code server is the same is left as it is. The others' pace is their callers'. SIGUSR1 has a
+process tell on standard error what it holds: objects by type, and what the C library's allocator keeps. With
+LEAKS_TRACE_FRAMES=8, say, it tells from the second time on where the memory came from that was allocated since the
+first.
 """
 
 # ruff: noqa: INP001, PLC0415 -- beside scripts, not in a package; a process imports only what it runs
@@ -32,10 +32,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dagster._core.scheduler.instigation import InstigatorState
-    from dagster._daemon.daemon import DagsterDaemon
 
 TRACE_VARIABLE: Final = "LEAKS_TRACE_FRAMES"
 _SHOWN: Final = 60
@@ -44,6 +43,10 @@ _MALLINFO: Final = (
     *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
 )
 """The fields of what mallinfo2 gives."""
+
+
+ROUNDS: Final = Counter[str]()
+"""How often each of the daemon's loops has begun anew."""
 
 
 class Hasty(threading.Event):
@@ -85,9 +88,17 @@ def hasten_daemon(faster: float) -> None:
 
     loop: Any = daemon.DagsterDaemon.run_daemon_loop
 
-    def run_hasty(self: DagsterDaemon[Any], workspace: object, uuid: str, over: threading.Event, *rest: float) -> None:
+    def run_hasty(self: Any, workspace: object, uuid: str, over: threading.Event, *rest: float) -> None:  # noqa: ANN401
         if isinstance(self, daemon.IntervalDaemon):
             self.interval_seconds /= faster
+        begin_of, core_loop = daemon.SpanMarker.START_SPAN, self.core_loop
+
+        def counted(*arguments: Any) -> Iterator[Any]:  # noqa: ANN401 -- as the loop is called, and what it yields
+            for yielded in core_loop(*arguments):
+                ROUNDS[self.daemon_type()] += yielded is begin_of
+                yield yielded
+
+        self.core_loop = counted
         loop(self, workspace, uuid, Hasty(over, faster), *rest)
 
     patched: Any = (sensor, asset_daemon, controller, scheduler, daemon, cli)
@@ -101,13 +112,6 @@ def hasten_daemon(faster: float) -> None:
         controller.daemon_controller_from_instance,
         heartbeat_interval_seconds=controller.DEFAULT_HEARTBEAT_INTERVAL_SECONDS / faster,  # type: ignore[arg-type]
     )
-
-
-def hasten_watch(faster: float) -> None:
-    """Ask the code server so many times more often whether it is still the same."""
-    from dagster._grpc import server_watcher
-
-    server_watcher.WATCH_INTERVAL /= faster  # type: ignore[assignment]
 
 
 def serve_metrics(address: str) -> None:
@@ -157,7 +161,7 @@ def tell_on_signal(name: str) -> None:
         ctypes.CDLL(None).malloc_trim(0)
         held |= {"trimmed_kib": anonymous_kib(), "blocks": sys.getallocatedblocks()}
         held |= {"threads": Counter(one.name.rstrip("0123456789_-") for one in threading.enumerate())}
-        held |= {"objects": kinds.total(), "kinds": dict(kinds.most_common(_SHOWN))}
+        held |= {"rounds": ROUNDS, "objects": kinds.total(), "kinds": dict(kinds.most_common(_SHOWN))}
         if frames:
             now = tracemalloc.take_snapshot()
             if before:
@@ -199,8 +203,6 @@ def main() -> None:
     """Become one of the processes."""
     name, faster, sys.argv[1:] = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
     tell_on_signal(name)
-    if name in {"daemon", "webserver"}:
-        hasten_watch(faster)
     if name == "daemon":
         hasten_daemon(faster)
     commands: dict[str, Callable[..., object]] = {

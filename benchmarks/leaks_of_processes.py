@@ -66,6 +66,17 @@ A_DAY: Final = {
 }
 """What a usual day has of each."""
 
+ROUNDS_A_DAY: Final = {
+    "SENSOR": 17_280,
+    "ASSET": 17_280,
+    "QUEUED_RUN_COORDINATOR": 17_280,
+    "BACKFILL": 2_880,
+    "MONITORING": 2_880,
+    "FRESHNESS_DAEMON": 2_880,
+    "SCHEDULER": 1_440,
+}
+"""How often a day has the daemon's loops begin anew."""
+
 PACED_BY: Final = {
     "code server": "looks",
     "daemon": "ticks",
@@ -99,6 +110,8 @@ class Sample:
         Memory by process.
     files, threads : dict of str to int
         Open ones by process.
+    cpu_seconds : dict of str to float
+        By process; of the database, of those backends that live.
 
     """
 
@@ -139,7 +152,7 @@ class Day(Stack):
         self.programs = {
             "code server": [*hastened, "code-server", "1"],
             "daemon": [*hastened, "daemon", faster],
-            "webserver": [*hastened, "webserver", faster],
+            "webserver": [*hastened, "webserver", "1"],
         }
         self._hastened = hastened
 
@@ -160,9 +173,18 @@ class Day(Stack):
         """Do the work until the time is over, and look at the processes meanwhile."""
         import dagster as dg  # noqa: PLC0415 -- the home must be set first
 
-        self._start(
-            "reader", *self._hastened, "reader", "1", UNDERLYING, days[0], days[-1], self._folder / "windows", "0.05"
-        )
+        if not self._options.only_daemon:
+            self._start(
+                "reader",
+                *self._hastened,
+                "reader",
+                "1",
+                UNDERLYING,
+                days[0],
+                days[-1],
+                self._folder / "windows",
+                "0.05",
+            )
         with dg.DagsterInstance.get() as instance:
             work = [
                 CodeServer(self.grpc_port, instance).steps(),
@@ -171,7 +193,7 @@ class Day(Stack):
                 scrapes(f"http://127.0.0.1:{self._metrics}/metrics"),
                 self._imports(days),
             ]
-            for steps in work:
+            for steps in [] if self._options.only_daemon else work:
                 self._threads.append(threading.Thread(target=self._work, args=(steps,)))
                 self._threads[-1].start()
             begun, until = time.monotonic(), time.monotonic() + 60 * self._options.minutes
@@ -300,6 +322,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=25.0, help="of the drive; home and warm-up come before")
     parser.add_argument("--faster", type=float, default=20.0, help="by which the daemon's waits are divided")
+    parser.add_argument("--only-daemon", action="store_true", help="ask, read and import nothing meanwhile")
     parser.add_argument("--imports", type=int, default=3, help="of a session, at even distances")
     parser.add_argument("--pause", type=float, default=1.0, help="after a question, so many times as long as it took")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
@@ -342,11 +365,14 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             for log in folder.glob("*.log"):
                 (options.report / log.name).write_bytes(log.read_bytes())
         last = driven.seen[-1]
+        rounds = Counter(held[1]["daemon"]["rounds"]) - Counter(held[0]["daemon"]["rounds"])
         return {
             "minutes": options.minutes,
             "faster": options.faster,
             "environment": options.environment,
             "done": last.done,
+            "rounds_of_the_daemon": rounds,
+            "days_of_the_daemon": {kind: round(rounds[kind] / count, 2) for kind, count in ROUNDS_A_DAY.items()},
             "days": {kind: round(last.done.get(kind, 0) / count, 2) for kind, count in A_DAY.items()},
             "processes": driven.trends(),
             "held": held,
