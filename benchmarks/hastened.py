@@ -203,6 +203,7 @@ def main() -> None:
     """Become one of the processes."""
     name, faster, sys.argv[1:] = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
     tell_on_signal(name)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     if name == "daemon":
         hasten_daemon(faster)
     commands: dict[str, Callable[..., object]] = {
