@@ -320,20 +320,29 @@ class Stack:
         self._threads: list[threading.Thread] = []
         self._failed: list[str] = []
         self.exported = {"sessions": 0, "rows": 0}
+        self.grpc_port = free_port()
         self.watch = Watch({}, dict, 1)
+        program = Path(sys.executable).parent
+        self.programs: dict[str, list[str | Path]] = {
+            "code server": [program / "dagster"],
+            "daemon": [program / "dagster-daemon"],
+            "webserver": [program / "dagster-webserver"],
+        }
+        """How each service's command line begins."""
 
     def __enter__(self) -> Self:
         """Start the services and wait until they answer."""
-        program = Path(sys.executable).parent
-        grpc, self._web = free_port(), free_port()
+        grpc, self._web = self.grpc_port, free_port()
         workspace = self._folder / "workspace.yaml"
         location = {"host": "127.0.0.1", "port": grpc, "location_name": "market_data_pipeline"}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         module = ("-m", "pipeline_defs.definitions")
-        self._start("code server", program / "dagster", "api", "grpc", *module, "-p", str(grpc), "-h", "127.0.0.1")
+        self._start(
+            "code server", *self.programs["code server"], "api", "grpc", *module, "-p", str(grpc), "-h", "127.0.0.1"
+        )
         self._await(lambda: socket.create_connection(("127.0.0.1", grpc), 1).close())
-        self._start("daemon", program / "dagster-daemon", "run", "-w", str(workspace))
-        self._start("webserver", program / "dagster-webserver", "-w", str(workspace), "-p", str(self._web))
+        self._start("daemon", *self.programs["daemon"], "run", "-w", str(workspace))
+        self._start("webserver", *self.programs["webserver"], "-w", str(workspace), "-p", str(self._web))
         self._await(lambda: self.ask(QUERIES["asset graph"])["assetNodes"][0])
         return self
 

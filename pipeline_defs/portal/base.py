@@ -6,6 +6,8 @@ The questions of a strategy are `portal.DataPortal`'s.
 from __future__ import annotations
 
 import threading
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pipeline_defs.portal.adjusting import ADJUSTMENTS
@@ -79,9 +81,13 @@ class PortalBase:
         order = precedence or load_precedence(load_settings().home)
         follows = None if calendar is None else calendar_of(calendar)
         rules = Rules(order, name, dataset, follows, self.is_live)
+        # Nothing that the portal holds may hold the portal: its connection and its bars go when it is dropped, not
+        # whenever cycles are collected next.
+        now = partial(_time_of, self.clock)
         self._state = State(
-            self.warehouse, self.as_of, rules, most_bytes=memory_mb << 20, given=given, clock=self._now, keeps=use_cache
+            self.warehouse, self.as_of, rules, most_bytes=memory_mb << 20, given=given, clock=now, keeps=use_cache
         )
+        weakref.finalize(self, self._state.store.close)
         own = AssetFinder(self._state.store, market=calendar if isinstance(calendar, str) else None, source=name)
         self.asset_finder: FindsAssets = asset_finder or own
         self._state.resolve_with(own, asset_finder, read_members(self.warehouse, bundle))
@@ -158,7 +164,7 @@ class PortalBase:
             return self._answers.actions_between(instrument, in_utc(before, "before"), until)
 
     def _now(self) -> dt.datetime:
-        return in_utc(self.clock.now(), "the clock")
+        return _time_of(self.clock)
 
     def _not_ahead(self, instant: dt.datetime) -> dt.datetime:
         wanted, now = in_utc(instant, "the instant"), self._now()
@@ -168,3 +174,7 @@ class PortalBase:
                 next_step="ask for an instant that has come, or put the clock ahead",
             )
         return wanted
+
+
+def _time_of(clock: Clock) -> dt.datetime:
+    return in_utc(clock.now(), "the clock")

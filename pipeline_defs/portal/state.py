@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline_defs.portal.bars import Bars
@@ -68,7 +69,7 @@ class State:
 
     def resolve_with(self, own: AssetFinder, finder: FindsAssets | None, members: Members | None) -> None:
         """Say how names are understood."""
-        self._resolver = Resolver(own, finder, members, self._date_of)
+        self._resolver = Resolver(own, finder, members, partial(_date_in, self.bars))
 
     def begin(self, assets: Any, now: dt.datetime, seconds: int = DAY, count: int = 1) -> list[Instrument]:  # noqa: ANN401 -- one or many, of several types
         """Understand the assets of a question; before that, in live mode, bring up what is stale.
@@ -129,5 +130,6 @@ class State:
         self.bars.note(found)
         return found
 
-    def _date_of(self, instrument: Instrument, now: dt.datetime) -> dt.date:
-        return self.bars.day(instrument, microseconds(now), is_close=False)
+
+def _date_in(bars: Bars, instrument: Instrument, now: dt.datetime) -> dt.date:
+    return bars.day(instrument, microseconds(now), is_close=False)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import time
+import weakref
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,14 @@ import psycopg
 import pytest
 
 from pipeline_defs.errors import WarehouseError
-from pipeline_defs.portal import AssetFinder, Instrument, PortalError, UnknownSymbolError
+from pipeline_defs.portal import (
+    AssetFinder,
+    DataPortal,
+    Instrument,
+    PortalError,
+    SimulationClock,
+    UnknownSymbolError,
+)
 from pipeline_defs.warehouse.named_bundles import BundleMember, add_to_bundle
 from pipeline_tests.portal.landing import bar, future, ist, land, minutes, share, us_share
 from pipeline_tests.warehouse.deliveries import StubSource
@@ -18,7 +28,6 @@ from pipeline_tests.warehouse.deliveries import StubSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_defs.portal import DataPortal
     from pipeline_defs.warehouse.connection import Warehouse
 
     PortalAt = Callable[..., DataPortal]
@@ -244,3 +253,34 @@ def test_contracts_have_the_names_that_exports_give_them(warehouse: Warehouse, p
     for absent in ("NIFTY_250231_FUT", "NIFTY_250828_24600_CE", "NIFTY_259999_24600.5_CE"):
         with pytest.raises(UnknownSymbolError):
             portal.current(absent, "close")
+
+
+def test_a_portal_that_is_dropped_gives_back_its_connection_and_what_it_read_at_once(
+    warehouse: Warehouse,
+) -> None:
+    land(warehouse, share("AAA"), minutes({"09:16": 10}))
+    gc.disable()  # cycles would keep them until it runs
+    try:
+        portal = DataPortal(warehouse=warehouse, clock=SimulationClock(ist("09:20")))
+        assert closes(portal) == [10]
+        bars = weakref.ref(portal._state.bars)
+        assert connections_of(warehouse) == 1
+        del portal
+        assert bars() is None
+        deadline = time.monotonic() + 30
+        while connections_of(warehouse) and time.monotonic() < deadline:  # a backend takes a moment to end
+            time.sleep(0.02)
+        assert connections_of(warehouse) == 0
+    finally:
+        gc.enable()
+
+
+def connections_of(warehouse: Warehouse) -> int:
+    """Count the connections of others to the warehouse."""
+    with warehouse.connect() as connection:
+        ((count,),) = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        ).fetchall()
+    found: int = count
+    return found
