@@ -227,6 +227,8 @@ def now() -> dt.datetime:
 def test_processes_that_ask_and_learn_at_once_lose_nothing(server: YahooServer, tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         rows = pool.starmap(_work, [(server.url, tmp_path / "ledger", number) for number in range(1, 7)])
+        pool.close()  # or the block ends them by a signal, which waits for ever where the tests' parent ignores it
+        pool.join()
     assert rows == [2] * 6
     assert ActionLedger(tmp_path / "ledger").known("GS").actions.height == 6
 
