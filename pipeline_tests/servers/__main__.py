@@ -80,11 +80,10 @@ def run(
         coverage = COVERAGE if server == "embedded" and not arguments else ("--no-cov",)
         command = [sys.executable, "-m", "pytest", "-q", f"--server={server}", f"--junit-xml={report}", *coverage]
         if server == "embedded" and not arguments:
-            # A worker has a server of its own; the tests of a file share what the file makes for them. One more than
-            # there are cores: a third of the time a worker waits for servers and clocks.
+            # A worker has a server of its own; the tests of a file share what the file makes for them.
             command += [
                 "-n",
-                str(min((os.cpu_count() or 1) + 1, MOST_WORKERS)),
+                str(min(os.cpu_count() or 1, MOST_WORKERS)),
                 "--dist",
                 "loadfile",
                 "--no-loadscope-reorder",
