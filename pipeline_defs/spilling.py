@@ -50,7 +50,7 @@ class PackedFrame:
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        with _new_file() as file:
+        with _new_file() as file, _writing():
             frame.write_ipc(file, compression="lz4", compat_level=pl.CompatLevel.oldest())
             file.flush()
         self._file = file
@@ -87,7 +87,8 @@ def map_frames(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         written = [[_Column.write(file, column) for column in frame] for frame in frames]
         if not written:
             raise ValueError("no frame to put on disk")
-        file.write(b"\0")  # a file without a byte cannot be mapped
+        with _writing():
+            file.write(b"\0")  # a file without a byte cannot be mapped
         whole = pa.py_buffer(_mapped(file))
     tables = (pa.table({column.name: column.read(whole) for column in columns}) for columns in written)
     return pl.concat([cast("pl.DataFrame", pl.from_arrow(table, rechunk=False)) for table in tables])
@@ -115,9 +116,10 @@ class _Column:
             if buffer is None:
                 places.append(None)
                 continue
-            file.write(bytes(-file.tell() % _ALIGNED_BYTES))
-            places.append((file.tell(), buffer.size))
-            file.write(buffer)
+            with _writing():
+                file.write(bytes(-file.tell() % _ALIGNED_BYTES))
+                places.append((file.tell(), buffer.size))
+                file.write(buffer)
         return cls(column.name, array.type, len(array), array.offset, places)
 
     def read(self, whole: Any) -> Any:  # noqa: ANN401 -- pyarrow has no types
@@ -182,9 +184,12 @@ def hold(pieces: Iterable[bytes]) -> Content:
     else:
         return b"".join(held)
     with _new_file() as file:
-        file.writelines(held)
+        with _writing():
+            file.writelines(held)
         held.clear()
-        file.writelines(rest)
+        for piece in rest:
+            with _writing():
+                file.write(piece)
         return _mapped(file)
 
 
@@ -196,25 +201,31 @@ def pieces_of(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _new_file() -> Iterator[IO[bytes]]:
-    """Open an unnamed file; what goes wrong while it is written says where that was."""
-    folder = tempfile.gettempdir()
-    try:
+    """Open an unnamed file, and close it if it cannot be used."""
+    with _writing():
         file = tempfile.TemporaryFile()  # noqa: SIM115 -- who asked for it closes it
-        try:
-            yield file
-        except BaseException:
-            file.close()
-            raise
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        raise
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say where a file could not be written; what is read meanwhile belongs outside, since it fails in its own way."""
+    try:
+        yield
     except OSError as error:
         raise ConfigurationError(
             f"what does not fit into memory cannot be written there: {error.strerror or error}",
-            where=f"temporary folder {folder}",
+            where=f"temporary folder {tempfile.gettempdir()}",
             next_step="give it room (some 300 MiB for each million rows of a day), or name another folder with TMPDIR",
         ) from error
 
 
 def _mapped(file: IO[bytes]) -> mmap.mmap:
     """Map a file that is written; the mapping keeps it."""
-    file.flush()
-    with file:
+    with file, _writing():
+        file.flush()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

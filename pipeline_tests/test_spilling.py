@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import mmap
 import os
 import resource
@@ -119,3 +120,14 @@ def test_a_disk_without_room_is_told_with_its_folder_and_what_to_do(what: str) -
     with pytest.raises(ConfigurationError, match=r"cannot be written there.*\n.*TMPDIR") as raised:
         ways[what]()
     assert raised.value.where == f"temporary folder {tempfile.gettempdir()}"
+
+
+def test_what_fails_while_a_large_content_is_read_keeps_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spilling, "LARGE_BYTES", 64)
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(65)
+        raise gzip.BadGzipFile("CRC check failed")
+
+    with pytest.raises(gzip.BadGzipFile, match="CRC check failed"):
+        hold(pieces())

@@ -6,6 +6,7 @@ Refused lines find their table here, and the findings are collected. Rows are ju
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -52,9 +53,7 @@ def build_batches(
         By table and resolution. A table of which only refused lines are known has a batch as well.
 
     """
-    names = reading.files.select("path", "member").iter_rows()
-    labels = [path if member is None else f"{path}::{member}" for path, member in names]
-    stored = {key: settle(*key, reading.parts, labels) for key in _keys(reading.parts)}
+    stored = {key: settle(*key, reading.parts, partial(_label, reading.files)) for key in _keys(reading.parts)}
     placed = _place_rejects(stored, reading)
     spots = _spots(stored)
     batches = []
@@ -156,3 +155,8 @@ def _spots(stored: dict[tuple[str, int], Stored]) -> pl.DataFrame:
             joined = closes.join(spots.select("contract_key", "underlying"), on="contract_key")
             frames.append(joined.group_by("underlying").agg(spot=pl.col("close").median()))
     return pl.concat(frames).unique("underlying", maintain_order=True)
+
+
+def _label(files: pl.DataFrame, index: int) -> str:
+    path, member = files.row(index)[1:3]
+    return str(path) if member is None else f"{path}::{member}"

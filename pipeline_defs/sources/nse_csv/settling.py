@@ -19,7 +19,7 @@ from pipeline_defs.sources.nse_csv.validate import TICK_SPANS, refuse_overlap, s
 from pipeline_defs.spilling import HEAVY_ROWS, SLICE_ROWS, cut, map_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipeline_defs.sources.nse_csv.parts import Part
 
@@ -95,7 +95,7 @@ class _Piece:
         return rows.with_columns(contract_key=self.numbers.gather(rows["contract"])).drop("contract")
 
 
-def settle(table: str, bar_seconds: int, parts: list[Part], labels: list[str]) -> Stored:
+def settle(table: str, bar_seconds: int, parts: list[Part], label: Callable[[int], str]) -> Stored:
     """Collect the rows of one table and resolution, number their contracts, judge rows against each other.
 
     Parameters
@@ -106,8 +106,8 @@ def settle(table: str, bar_seconds: int, parts: list[Part], labels: list[str]) -
         Resolution.
     parts : list of Part
         Of one trade date, in file order.
-    labels : list of str
-        Names of the files by index, for messages.
+    label : callable
+        From file index to the name of the file, for messages.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def settle(table: str, bar_seconds: int, parts: list[Part], labels: list[str]) -
     if not pieces:
         return Stored.nothing()
     if bar_seconds == TICK:
-        refuse_overlap(pl.concat(piece.spans() for piece in pieces), labels)
+        refuse_overlap(pl.concat(piece.spans() for piece in pieces), label)
     used: list[pl.Series] = []
     rejects: list[pl.DataFrame] = []
     out_of_order = 0

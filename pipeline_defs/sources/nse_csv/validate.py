@@ -17,7 +17,7 @@ from pipeline_defs.schema.tables import MEASUREMENT_COLUMNS
 from pipeline_defs.sources.nse_csv.reasons import CONFLICTING_DUPLICATE, DUPLICATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 _MEASUREMENTS: Final = tuple(column.name for column in MEASUREMENT_COLUMNS)
 _CONTRACT_STRIDE: Final = 1 << 32
@@ -126,15 +126,15 @@ def _ordered(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     return rows.sort("key", maintain_order=True), int(behind)
 
 
-def refuse_overlap(spans: pl.DataFrame, labels: Sequence[str]) -> None:
+def refuse_overlap(spans: pl.DataFrame, label: Callable[[int], str]) -> None:
     """Refuse files that hold ticks of one contract at the same time.
 
     Parameters
     ----------
     spans : polars.DataFrame
         `TICK_SPANS`; a contract and file may stand in several rows.
-    labels : sequence of str
-        Names of the files by index, for the message.
+    label : callable
+        From file index to the name of the file, for the message.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def refuse_overlap(spans: pl.DataFrame, labels: Sequence[str]) -> None:
     )
     if overlaps.is_empty():
         return
-    one, other = labels[overlaps["file_index"][0]], labels[overlaps["other"][0]]
+    one, other = label(overlaps["file_index"][0]), label(overlaps["other"][0])
     raise SourceError(
         f"holds ticks of {overlaps.height} contracts at the same time as {other}; their order is not known",
         where=one,
